@@ -1,0 +1,147 @@
+"""Search-space reduction: a declarative rule that sampling and every operator of a space obey.
+
+A rule names features of an architecture and what is allowed of each::
+
+    {"hidden_size": 256, "layers": 4}                     # one value
+    {"heads": [2, 4], "operation": ["SDP", "WMA"]}        # one of these (every layer, where the feature has one per layer)
+    {"linears": {"min": 2, "max": 5}}                     # an interval, ends included
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from nas.errors import ZeronasError, did_you_mean
+
+__all__ = ["Feature", "Rule", "Value"]
+
+Value = Union[int, float, str]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named feature of a space's architectures that rules, tables and analyses refer to.
+
+    Attributes:
+        choices: the values it can take, or None for a number that is only bounded.
+        low, high: bounds of a number (ignored where there are choices).
+        per_layer: whether an architecture has one value per layer; a rule then binds every layer.
+        doc: one line that says what it counts or names.
+    """
+
+    choices: tuple[Value, ...] | None = None
+    low: float = 0
+    high: float = math.inf
+    per_layer: bool = False
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is allowed of each named feature. An empty rule allows everything.
+
+    Attributes:
+        allowed: feature name -> the values it may take.
+        between: feature name -> (min, max), ends included.
+    """
+
+    allowed: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    between: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, conditions: Mapping[str, Any] | None, features: Mapping[str, Feature], space: str) -> Rule:
+        """Reads a rule given as ``{feature: value | [values] | {min, max}}``.
+
+        Raises:
+            ZeronasError: unknown feature, a value the feature cannot take, or an empty interval.
+        """
+        allowed: dict[str, tuple[Value, ...]] = {}
+        between: dict[str, tuple[float, float]] = {}
+        for name, condition in (conditions or {}).items():
+            if name not in features:
+                raise ZeronasError(
+                    f"The reduction names '{name}', which is no feature of space '{space}'.{did_you_mean(name, features)}"
+                )
+            feature = features[name]
+            if isinstance(condition, Mapping):
+                between[name] = _interval(name, condition, feature)
+            else:
+                values = tuple(condition) if isinstance(condition, (list, tuple)) else (condition,)
+                allowed[name] = _values(name, values, feature)
+        return cls(allowed, between)
+
+    def allows(self, described: Mapping[str, Any]) -> bool:
+        """Returns whether an architecture, described as feature -> value (or tuple of values), obeys the rule."""
+        for name, values in self.allowed.items():
+            if any(item not in values for item in _items(described[name])):
+                return False
+        for name, (low, high) in self.between.items():
+            if any(not low <= item <= high for item in _items(described[name])):
+                return False
+        return True
+
+    def choices(self, name: str, default: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Returns those of the ``default`` choices of a feature that the rule allows, in their order."""
+        kept = default
+        if name in self.allowed:
+            kept = tuple(v for v in kept if v in self.allowed[name])
+        if name in self.between:
+            low, high = self.between[name]
+            kept = tuple(v for v in kept if low <= v <= high)
+        return kept
+
+    def names(self) -> set[str]:
+        """Returns the features the rule binds."""
+        return {*self.allowed, *self.between}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the rule in the form that ``parse`` reads."""
+        out: dict[str, Any] = {name: list(values) for name, values in self.allowed.items()}
+        out.update({name: {"min": low, "max": high} for name, (low, high) in self.between.items()})
+        return dict(sorted(out.items()))
+
+    def __bool__(self) -> bool:
+        return bool(self.allowed or self.between)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _values(name: str, values: tuple[Any, ...], feature: Feature) -> tuple[Value, ...]:
+    if not values:
+        raise ZeronasError(f"The reduction allows no value at all for '{name}': [] was given, at least one is needed.")
+    for value in values:
+        if feature.choices is not None and value not in feature.choices:
+            accepted = ", ".join(str(c) for c in feature.choices)
+            raise ZeronasError(f"The reduction wants {name}={value!r}, but {name} takes one of: {accepted}.")
+        if feature.choices is None and not _within(value, feature):
+            raise ZeronasError(
+                f"The reduction wants {name}={value!r}, but {name} is a number from {feature.low:g} to {feature.high:g}."
+            )
+    return values
+
+
+def _within(value: Any, feature: Feature) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and feature.low <= value <= feature.high
+
+
+def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tuple[float, float]:
+    unknown = sorted(set(condition) - {"min", "max"})
+    if unknown:
+        raise ZeronasError(f"The reduction's interval for '{name}' has the key '{unknown[0]}'; only min and max are accepted.")
+    low, high = condition.get("min", -math.inf), condition.get("max", math.inf)
+    for bound in (low, high):
+        if not isinstance(bound, (int, float)) or isinstance(bound, bool):
+            raise ZeronasError(f"The reduction's interval for '{name}' has the bound {bound!r}; a number is needed.")
+    if low > high:
+        raise ZeronasError(f"The reduction needs min <= max for '{name}', but got (min={low:g}, max={high:g}).")
+    numbers = [c for c in feature.choices or () if isinstance(c, (int, float))]
+    if feature.choices is not None and not any(low <= c <= high for c in numbers):
+        accepted = ", ".join(str(c) for c in feature.choices)
+        raise ZeronasError(f"The reduction's interval [{low:g}, {high:g}] for '{name}' holds none of its values: {accepted}.")
+    return float(low), float(high)
