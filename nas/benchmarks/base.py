@@ -1,0 +1,175 @@
+"""What a benchmark is: trained architectures with their ground truth, and where a value stands among them.
+
+A benchmark never guesses: ``lookup`` of an architecture that was not trained returns None. To add one: subclass
+``Benchmark``, register it in ``nas.benchmarks.BENCHMARKS``, add ``conf/benchmark/NAME.yaml``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Benchmark", "Datasheet", "Entry", "Run", "Standing"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its id in the source, its result in the benchmark's unit, and its published metric columns."""
+
+    id: str
+    value: float
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One unique architecture with its truth.
+
+    Attributes:
+        architecture: as the source gives it (the first of equal ones).
+        value: the mean of its finite runs, in the benchmark's unit.
+        runs: the finite runs.
+        tasks: task name -> mean score, for benchmarks of several tasks.
+    """
+
+    key: str
+    architecture: Any
+    value: float
+    runs: tuple[Run, ...]
+    tasks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a value stands in a benchmark.
+
+    Attributes:
+        rank: 1 for the best; the number of entries that are strictly better, plus one.
+        of: how many unique architectures there are.
+        percentile: share of the other entries that are strictly worse, in percent (100 for a sole best).
+        regret: how much worse than the best entry, in the benchmark's unit, never negative.
+        rank_runs, of_runs: the same rank counted among single trainings.
+    """
+
+    rank: int
+    of: int
+    percentile: float
+    regret: float
+    rank_runs: int
+    of_runs: int
+
+
+@dataclass(frozen=True)
+class Datasheet:
+    """What a table holds and where it is from, as ``zeronas data list`` prints it.
+
+    Attributes:
+        files: relative paths of the files read.
+        rows: rows in the source.
+        kept: rows used.
+        skipped: reason -> number of rows left out.
+        notes: facts a user must know to read the values.
+    """
+
+    title: str
+    source: str
+    licence: str
+    files: tuple[str, ...]
+    rows: int
+    kept: int
+    unique: int
+    skipped: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+
+class Benchmark(ABC):
+    """A table of trained architectures of one space.
+
+    Attributes:
+        name: the registered name.
+        space: the name of the space its architectures belong to.
+        metric: what ``value`` is, e.g. "test loss (nats per word)".
+        unit: short unit for tables and axes.
+        higher_is_better: direction of ``value``.
+    """
+
+    name: str
+    space: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+
+    def __init__(self, data_dir: Path | None = None) -> None:
+        self.data_dir = data_dir
+
+    @abstractmethod
+    def load(self) -> tuple[list[Entry], Datasheet]:
+        """Reads the table strictly; entries in a fixed order.
+
+        Raises:
+            ZeronasError: a file is missing, or its checksum is not the published one.
+        """
+
+    @cached_property
+    def _loaded(self) -> tuple[list[Entry], Datasheet]:
+        return self.load()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All unique architectures with a finite truth, in a fixed order."""
+        return self._loaded[0]
+
+    @property
+    def datasheet(self) -> Datasheet:
+        """Rows, sources, licence, what was skipped and why."""
+        return self._loaded[1]
+
+    @cached_property
+    def by_key(self) -> dict[str, Entry]:
+        """Architecture key -> entry."""
+        return {entry.key: entry for entry in self.entries}
+
+    def lookup(self, architecture: Any) -> Entry | None:
+        """Returns the truth of an architecture, or None where it was not trained."""
+        return self.by_key.get(architecture.key)
+
+    @property
+    def sign(self) -> float:
+        """+1 where higher values are better, else -1."""
+        return 1.0 if self.higher_is_better else -1.0
+
+    @cached_property
+    def best(self) -> Entry:
+        """The entry with the best value (the first of equals)."""
+        return max(self.entries, key=lambda entry: self.sign * entry.value)
+
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        means = np.sort([self.sign * entry.value for entry in self.entries])
+        runs = np.sort([self.sign * run.value for entry in self.entries for run in entry.runs])
+        return means, runs
+
+    def standing(self, value: float) -> Standing:
+        """Returns rank, percentile and regret of a value in the benchmark's unit."""
+        means, runs = self._sorted
+        signed = self.sign * value
+        better = len(means) - int(np.searchsorted(means, signed, side="right"))
+        worse = int(np.searchsorted(means, signed, side="left"))
+        return Standing(
+            rank=better + 1,
+            of=len(means),
+            percentile=100.0 * worse / max(1, len(means) - 1),
+            regret=max(0.0, float(means[-1] - signed)),
+            rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
+            of_runs=len(runs),
+        )
+
+    def subset(self, keep: Sequence[bool]) -> list[Entry]:
+        """Returns the entries whose flag is true."""
+        return [entry for entry, flag in zip(self.entries, keep, strict=True) if flag]

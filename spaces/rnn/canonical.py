@@ -1,0 +1,122 @@
+"""Canonical labelling of a cell: an exact form, equal for isomorphic cells and for no others.
+
+Colour refinement splits the nodes into classes; a class that refinement cannot split is split by trying each of its
+members (individualisation), and the smallest resulting code is kept. The code lists every node with its operation and
+inputs, so equal codes prove isomorphism: the key is a hash of the code, and equality compares the code itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spaces.rnn.cell import Node
+
+__all__ = ["canonical_form", "digest"]
+
+#: (op, output name or "", input vertices, whether inputs commute), vertices numbered sources first
+_Vertex = tuple[str, str, tuple[int, ...], bool]
+
+
+def digest(form: str) -> str:
+    """Returns 20 hex digits of the SHA-256 of a canonical form (collisions: 2^-80 a pair)."""
+    return hashlib.sha256(form.encode()).hexdigest()[:20]
+
+
+def canonical_form(nodes: Sequence[Node], states: int, commutative: frozenset[str]) -> str:
+    """Returns the canonical code of a valid cell as JSON: ``[[output name, op, [input indices]], ...]``.
+
+    Index i < 1 + H stands for source i (``x, h_prev_0, ..``), later ones for the node listed at i - (1 + H). Hidden
+    states beyond the first are interchangeable (``h_prev_j`` and ``h_new_j`` move together), so the least code over
+    their orders is taken.
+    """
+    codes = []
+    for order in itertools.permutations(range(1, states)):
+        renumber = (0, *order)  # state j is called renumber[j]
+        codes.append(_least_code(_vertices(nodes, states, renumber, commutative), 1 + states))
+    return min(codes)
+
+
+def _vertices(
+    nodes: Sequence[Node], states: int, renumber: tuple[int, ...], commutative: frozenset[str]
+) -> list[_Vertex]:
+    index = {"x": 0}
+    index.update({f"h_prev_{j}": 1 + renumber[j] for j in range(states)})
+    index.update({node.name: 1 + states + i for i, node in enumerate(nodes)})
+    output = {f"h_new_{j}": f"h_new_{renumber[j]}" for j in range(states)}
+    vertices: list[_Vertex] = [("", "", (), True)] * (1 + states)
+    for node in nodes:
+        inputs = tuple(index[name] for name in node.inputs)
+        vertices.append((node.op, output.get(node.name, ""), inputs, node.op in commutative))
+    return vertices
+
+
+def _least_code(vertices: list[_Vertex], sources: int) -> str:
+    consumers: list[list[tuple[int, int]]] = [[] for _ in vertices]
+    for v, (_, _, inputs, commute) in enumerate(vertices):
+        for position, u in enumerate(inputs):
+            consumers[u].append((v, 0 if commute else position))
+    # Sources keep their own identity; nodes start from operation and output name.
+    labels = [("", f"{v:03d}") if v < sources else vertices[v][:2] for v in range(len(vertices))]
+    return _search(vertices, consumers, _rank(labels), sources)
+
+
+def _rank(labels: Sequence[object]) -> list[int]:
+    order = {label: i for i, label in enumerate(sorted(set(labels)))}  # type: ignore[type-var]
+    return [order[label] for label in labels]
+
+
+def _refine(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int]) -> list[int]:
+    classes = len(set(colours))
+    while True:
+        labels = []
+        for v, (_, _, inputs, commute) in enumerate(vertices):
+            below = [colours[u] for u in inputs]
+            above = sorted((colours[u], position) for u, position in consumers[v])
+            labels.append((colours[v], tuple(sorted(below) if commute else below), tuple(above)))
+        colours = _rank(labels)
+        if len(set(colours)) == classes:
+            return colours
+        classes = len(set(colours))
+
+
+def _search(
+    vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int
+) -> str:
+    colours = _refine(vertices, consumers, colours)
+    members: dict[int, list[int]] = {}
+    for v, colour in enumerate(colours):
+        members.setdefault(colour, []).append(v)
+    tied = [group for _, group in sorted(members.items()) if len(group) > 1]
+    if not tied:
+        return _code(vertices, colours, sources)
+    group = tied[0]
+    twins = {(tuple(sorted(vertices[v][2])), tuple(sorted(consumers[v]))) for v in group}
+    # Twins (same inputs, same consumers) are interchangeable: any of them gives the same code.
+    tries = group[:1] if len(twins) == 1 and vertices[group[0]][3] else group
+    codes = []
+    for chosen in tries:
+        split = [2 * c + (1 if c == colours[chosen] and v != chosen else 0) for v, c in enumerate(colours)]
+        codes.append(_search(vertices, consumers, split, sources))
+    return min(codes)
+
+
+def _code(vertices: list[_Vertex], colours: list[int], sources: int) -> str:
+    position = {v: v for v in range(sources)}
+    waiting = sorted(range(sources, len(vertices)), key=colours.__getitem__)
+    order: list[int] = []
+    while waiting:
+        v = next(v for v in waiting if all(u in position for u in vertices[v][2]))
+        position[v] = sources + len(order)
+        order.append(v)
+        waiting.remove(v)
+    code = []
+    for v in order:
+        op, output, inputs, commute = vertices[v]
+        refs = [position[u] for u in inputs]
+        code.append([output, op, sorted(refs) if commute else refs])
+    return json.dumps(code, separators=(",", ":"))
