@@ -152,7 +152,8 @@ class Space(ABC, Generic[A]):
             if found is not None and self.contains(found):
                 return found
         raise ZeronasError(
-            f"No member of space '{self.name}' in {_ATTEMPTS} draws obeys the reduction {self.rule.to_json()}; widen it."
+            f"No member of space '{self.name}' in {_ATTEMPTS} draws obeys the reduction {self.rule.to_json()}; "
+            "widen it."
         )
 
     def mutate(self, architecture: A, rng: np.random.Generator) -> A:

@@ -3,7 +3,7 @@
 A rule names features of an architecture and what is allowed of each::
 
     {"hidden_size": 256, "layers": 4}                     # one value
-    {"heads": [2, 4], "operation": ["SDP", "WMA"]}        # one of these (every layer, where the feature has one per layer)
+    {"num_operation_heads": [4], "layers": [2, 4]}        # one of these (of every layer, for per-layer features)
     {"linears": {"min": 2, "max": 5}}                     # an interval, ends included
 """
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from nas.errors import ZeronasError, did_you_mean
 
 __all__ = ["Feature", "Rule", "Value"]
 
-Value = Union[int, float, str]
+Value = int | float | str
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Rule:
         for name, condition in (conditions or {}).items():
             if name not in features:
                 raise ZeronasError(
-                    f"The reduction names '{name}', which is no feature of space '{space}'.{did_you_mean(name, features)}"
+                    f"The reduction names '{name}', which is no feature of space '{space}'."
+                    f"{did_you_mean(name, features)}"
                 )
             feature = features[name]
             if isinstance(condition, Mapping):
@@ -93,6 +94,30 @@ class Rule:
             kept = tuple(v for v in kept if low <= v <= high)
         return kept
 
+    def restricted(self, new: Rule) -> Rule:
+        """Returns this rule and another together: what either forbids is forbidden.
+
+        Raises:
+            ZeronasError: a feature is left without any value.
+        """
+        allowed, between = dict(self.allowed), dict(self.between)
+        for name, values in new.allowed.items():
+            allowed[name] = tuple(v for v in values if name not in allowed or v in allowed[name])
+            if not allowed[name]:
+                raise ZeronasError(
+                    f"The reduction wants {name} to be one of {list(values)}, "
+                    f"but the space has only {list(self.allowed[name])}."
+                )
+        for name, (low, high) in new.between.items():
+            before = between.get(name, (low, high))
+            between[name] = (max(low, before[0]), min(high, before[1]))
+            if between[name][0] > between[name][1]:
+                raise ZeronasError(
+                    f"The reduction wants {name} from {low:g} to {high:g}, but the space has only "
+                    f"{before[0]:g} to {before[1]:g}."
+                )
+        return Rule(allowed, between)
+
     def names(self) -> set[str]:
         """Returns the features the rule binds."""
         return {*self.allowed, *self.between}
@@ -120,7 +145,8 @@ def _values(name: str, values: tuple[Any, ...], feature: Feature) -> tuple[Value
             raise ZeronasError(f"The reduction wants {name}={value!r}, but {name} takes one of: {accepted}.")
         if feature.choices is None and not _within(value, feature):
             raise ZeronasError(
-                f"The reduction wants {name}={value!r}, but {name} is a number from {feature.low:g} to {feature.high:g}."
+                f"The reduction wants {name}={value!r}, but {name} is a number from {feature.low:g} "
+                f"to {feature.high:g}."
             )
     return values
 
@@ -133,7 +159,9 @@ def _within(value: Any, feature: Feature) -> bool:
 def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tuple[float, float]:
     unknown = sorted(set(condition) - {"min", "max"})
     if unknown:
-        raise ZeronasError(f"The reduction's interval for '{name}' has the key '{unknown[0]}'; only min and max are accepted.")
+        raise ZeronasError(
+            f"The reduction's interval for '{name}' has the key '{unknown[0]}'; only min and max are accepted."
+        )
     low, high = condition.get("min", -math.inf), condition.get("max", math.inf)
     for bound in (low, high):
         if not isinstance(bound, (int, float)) or isinstance(bound, bool):
@@ -143,5 +171,7 @@ def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tupl
     numbers = [c for c in feature.choices or () if isinstance(c, (int, float))]
     if feature.choices is not None and not any(low <= c <= high for c in numbers):
         accepted = ", ".join(str(c) for c in feature.choices)
-        raise ZeronasError(f"The reduction's interval [{low:g}, {high:g}] for '{name}' holds none of its values: {accepted}.")
+        raise ZeronasError(
+            f"The reduction's interval [{low:g}, {high:g}] for '{name}' holds none of its values: {accepted}."
+        )
     return float(low), float(high)

@@ -6,6 +6,7 @@ A benchmark never guesses: ``lookup`` of an architecture that was not trained re
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from nas.errors import ZeronasError
 
 __all__ = ["Benchmark", "Datasheet", "Entry", "Run", "Standing"]
 
@@ -156,7 +159,13 @@ class Benchmark(ABC):
         return means, runs
 
     def standing(self, value: float) -> Standing:
-        """Returns rank, percentile and regret of a value in the benchmark's unit."""
+        """Returns rank, percentile and regret of a value in the benchmark's unit.
+
+        Raises:
+            ZeronasError: the value is not finite.
+        """
+        if not math.isfinite(value):
+            raise ZeronasError(f"The value {value} has no standing in benchmark '{self.name}'; a finite one is needed.")
         means, runs = self._sorted
         signed = self.sign * value
         better = len(means) - int(np.searchsorted(means, signed, side="right"))
@@ -164,7 +173,7 @@ class Benchmark(ABC):
         return Standing(
             rank=better + 1,
             of=len(means),
-            percentile=100.0 * worse / max(1, len(means) - 1),
+            percentile=100.0 * min(1.0, worse / max(1, len(means) - 1)),
             regret=max(0.0, float(means[-1] - signed)),
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
             of_runs=len(runs),

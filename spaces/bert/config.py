@@ -138,15 +138,14 @@ def _layer(item: Any, place: str) -> Layer:
         raise ZeronasError(f"operation_type of {place} is {_show(kind)}.{did_you_mean(kind, OPERATIONS)}")
     accepted = OPERATIONS[kind]
     if not _is_one_of(parameter, accepted):
-        if not _is_one_of(parameter, tuple(TYPE_OF)):
-            hint = did_you_mean(parameter, map(str, accepted)) if kind != "DSC" else f" Available: {_list(accepted)} (numbers)."
+        what = f"operation_parameter of {place} is {_show(parameter)}"
+        if _is_one_of(parameter, TYPE_OF):
             raise ZeronasError(
-                f"operation_parameter of {place} is {_show(parameter)}, which operation_type '{kind}' does not have.{hint}"
+                f"{what}, which belongs to operation_type '{TYPE_OF[parameter]}', but the layer's operation_type "
+                f"is '{kind}', which takes one of: {_list(accepted)}."
             )
-        raise ZeronasError(
-            f"operation_parameter of {place} is {_show(parameter)}, which belongs to operation_type "
-            f"'{TYPE_OF[parameter]}', but the layer's operation_type is '{kind}', which takes one of: {_list(accepted)}."
-        )
+        hint = f" Available: {_list(accepted)}." if kind == "DSC" else did_you_mean(parameter, map(str, accepted))
+        raise ZeronasError(f"{what}, which operation_type '{kind}' does not have.{hint}")
     sizes = {name: _one_of(fields[name], choices, f"{name} of {place}") for name, choices in SIZES.items()}
     return Layer(kind, parameter, **sizes)
 

@@ -16,9 +16,7 @@ from spaces.bert.readings import EMBEDDING_SIZE, POSITIONS, VOCABULARY, LayerPla
 __all__ = ["count", "depth", "embedding_parameters", "encoder_parameters", "flops_per_token", "width"]
 
 
-def count(
-    config: BertConfig, reading: str = "stated", vocabulary: int = VOCABULARY, sequence: int = 128
-) -> Counts:
+def count(config: BertConfig, reading: str = "stated", vocabulary: int = VOCABULARY, sequence: int = 128) -> Counts:
     """Returns the sizes of a configuration under a reading; ``sequence`` is the tokens of one example.
 
     Raises:
@@ -30,7 +28,7 @@ def count(
 
 
 def embedding_parameters(planned: Plan, vocabulary: int = VOCABULARY) -> int:
-    """Returns the scalars of the word, position and token-type tables, their LayerNorm and the Linear to the hidden size."""
+    """Returns the scalars of the three tables, their LayerNorm and the Linear to the hidden size, if there is one."""
     e, h = EMBEDDING_SIZE, planned.hidden_size
     tables = (vocabulary + POSITIONS + 2) * e
     return tables + _norm(e) + (_linear(e, h) if h != e else 0)
@@ -43,7 +41,7 @@ def encoder_parameters(planned: Plan) -> int:
 
 
 def flops_per_token(planned: Plan, sequence: int = 128) -> int:
-    """Returns the floating-point operations of one forward pass divided by its tokens, for ``sequence`` tokens an example.
+    """Returns the floating-point operations of one forward pass per token, for examples of ``sequence`` tokens.
 
     Twice the multiply-accumulates of every Linear, convolution and attention product; a real two-dimensional transform
     of N values counts 2.5 N log2 N. Biases, norms, softmax, activations and table look-ups are left out.

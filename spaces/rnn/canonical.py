@@ -84,9 +84,7 @@ def _refine(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], col
         classes = len(set(colours))
 
 
-def _search(
-    vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int
-) -> str:
+def _search(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int) -> str:
     colours = _refine(vertices, consumers, colours)
     members: dict[int, list[int]] = {}
     for v, colour in enumerate(colours):

@@ -126,7 +126,7 @@ class Cell:
         """Returns the graph: node attribute ``op`` ("source" for x and h_prev_*), edge attribute ``position``."""
         import networkx as nx
 
-        graph = nx.DiGraph()
+        graph: nx.DiGraph = nx.DiGraph()
         graph.add_nodes_from(self.sources, op="source")
         for node in self.nodes:
             graph.add_node(node.name, op=node.op)

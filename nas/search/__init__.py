@@ -1,0 +1,27 @@
+"""Searchers: ask for architectures, tell their scores."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from nas.errors import ZeronasError, did_you_mean
+from nas.pools import Pool
+from nas.search import evolution, local, optuna, random
+from nas.search.base import SEARCHERS, Result, Searcher
+
+__all__ = ["SEARCHERS", "Result", "Searcher", "evolution", "get", "local", "optuna", "random"]
+
+
+def get(name: str, pool: Pool, seed: int, **options: Any) -> Searcher:
+    """Returns the searcher registered as ``name`` on a pool.
+
+    Raises:
+        ZeronasError: unknown searcher, unknown option, or an option out of its range.
+    """
+    kind = SEARCHERS.get(name)
+    accepted = set(inspect.signature(kind.__init__).parameters) - {"self", "pool", "seed"}
+    for option in options:
+        if option not in accepted:
+            raise ZeronasError(f"Searcher '{name}' has no option '{option}'.{did_you_mean(option, accepted)}")
+    return kind(pool, seed, **options)

@@ -1,0 +1,63 @@
+"""Regularised (ageing) evolution.
+
+Source: Real et al., "Regularized Evolution for Image Classifier Architecture Search" (AAAI 2019, arXiv 1802.01548),
+Algorithm 1: a tournament picks a parent from the population, its mutant joins at the young end, the oldest leaves.
+Crossover is an option (off by default, as in the paper).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from nas.errors import ZeronasError
+from nas.pools import Pool
+from nas.search.base import SEARCHERS, Result, Searcher, share, whole
+
+__all__ = ["RegularizedEvolution"]
+
+
+@SEARCHERS.register("evolution")
+class RegularizedEvolution(Searcher):
+    """Ageing evolution.
+
+    Args:
+        population: size P of the population; the first P architectures are random.
+        tournament: size S of a tournament, drawn without replacement; its fittest is the parent.
+        crossover: probability that a child recombines two tournament winners before anything else.
+    """
+
+    name = "evolution"
+
+    def __init__(
+        self, pool: Pool, seed: int, population: int = 100, tournament: int = 25, crossover: float = 0.0
+    ) -> None:
+        super().__init__(pool, seed)
+        self.size = whole(self.name, "population", population, 2)
+        self.tournament = whole(self.name, "tournament", tournament, 1)
+        if tournament > population:
+            raise ZeronasError(
+                f"Searcher 'evolution' needs tournament <= population, but got ({tournament=}, {population=})."
+            )
+        self.crossover = share(self.name, "crossover", crossover)
+        self.population: deque[Result] = deque(maxlen=self.size)
+        self._asked = 0
+
+    def _propose(self) -> Any | None:
+        rng = self._rng()
+        self._asked += 1
+        if self._asked <= self.size or not self.population:
+            return self.pool.sample(rng)
+        parent = self._winner(rng)
+        if self.crossover and rng.random() < self.crossover:
+            return self.pool.crossover(parent, self._winner(rng), rng)
+        return self.pool.mutate(parent, rng)
+
+    def _winner(self, rng: Any) -> Any:
+        drawn = rng.choice(len(self.population), size=min(self.tournament, len(self.population)), replace=False)
+        return max((self.population[i] for i in sorted(drawn)), key=lambda result: result.fitness).architecture
+
+    def tell(self, results: Sequence[Result]) -> None:
+        """Adds the children to the population, in order; the oldest members leave."""
+        self.population.extend(results)

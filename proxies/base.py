@@ -1,0 +1,126 @@
+"""What a proxy is: a pure function of the record that one probe pass made of an untrained architecture.
+
+To add a proxy: subclass ``Proxy`` in the file of its family, register it in ``PROXIES``, add ``conf/proxy/NAME.yaml``
+with its options, and the conformance suite in ``tests/conformance`` covers it. A proxy never runs the network: all
+proxies of a run share one pass, which does only what the union of their ``needs`` asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from nas.registry import Registry
+from spaces.base import Counts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["PROXIES", "Need", "Needs", "Proxy", "ProxyFailure", "Record", "Score"]
+
+#: what a probe pass can be asked for
+Need = str
+NEEDS: frozenset[Need] = frozenset({"shapes", "forward"})
+
+PROXIES: Registry[type[Proxy]] = Registry("proxy")
+
+
+class ProxyFailure(Exception):
+    """A proxy has no value for an architecture; the message is the reason that tables and summaries count."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a set of proxies asks of one probe pass.
+
+    Attributes:
+        kinds: union of their needs.
+        layers: how many layers must be run (the first ones).
+    """
+
+    kinds: frozenset[Need]
+    layers: int
+
+    @classmethod
+    def union(cls, proxies: Iterable[Proxy]) -> Needs:
+        """Returns what all of ``proxies`` need together."""
+        items = list(proxies)
+        kinds: frozenset[Need] = frozenset().union(*(p.needs for p in items))
+        return cls(kinds, max((p.layers for p in items), default=0))
+
+
+@dataclass
+class Record:
+    """What one probe pass saw of one untrained architecture.
+
+    Attributes:
+        space: the space's name.
+        key: the architecture's key.
+        seed: the run's seed (streams derive from seed, key and purpose).
+        counts: parameters, FLOPs, depth and width of the full-size model.
+        hidden: per layer run, the hidden states (T, B, d): for cells h_0 before each step, so the zero initial state
+            is included and the last state is not; for BERT the layer's output with T the positions.
+    """
+
+    space: str
+    key: str
+    seed: int
+    counts: Counts
+    hidden: list[Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A proxy's value, or None with the reason why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+    @property
+    def fitness(self) -> float:
+        """The value; a failure ranks below every value."""
+        return -math.inf if self.value is None else self.value
+
+
+class Proxy(ABC):
+    """A training-free score of an architecture; after ``score`` higher is better.
+
+    Class attributes:
+        name: the registered name.
+        title: for tables and axes.
+        source: paper and equation.
+        needs: what it asks of the probe pass, a subset of ``NEEDS``.
+        spaces: names of the spaces it applies to.
+        higher_is_better: direction of the raw value.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    needs: ClassVar[frozenset[Need]]
+    spaces: ClassVar[tuple[str, ...]]
+    higher_is_better: ClassVar[bool] = True
+
+    #: number of layers the probe must run
+    layers: int = 0
+
+    @abstractmethod
+    def __call__(self, record: Record) -> float:
+        """Returns the raw value.
+
+        Raises:
+            ProxyFailure: there is no value; the message is the reason.
+        """
+
+    def score(self, record: Record) -> Score:
+        """Returns the value with its sign turned so that higher is better, or the failure with its reason."""
+        try:
+            value = float(self(record))
+        except ProxyFailure as failure:
+            return Score(None, str(failure))
+        if not math.isfinite(value):
+            return Score(None, "the score is NaN" if math.isnan(value) else "the score is infinite")
+        return Score(value if self.higher_is_better else -value)

@@ -1,0 +1,96 @@
+"""Hidden covariance: how far the hidden states of an untrained network are from linear dependence.
+
+Source: Serianni & Kalita, "Training-free NAS for RNNs and Transformers" (ACL 2023, arXiv 2306.00288), section 3;
+the score function is that of Jacobian covariance (Mellor et al. 2021, arXiv 2006.04647v1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.errors import ZeronasError
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["HiddenCovariance", "correlation_score"]
+
+
+def correlation_score(rows: Tensor, k: float = 1e-5) -> float:
+    """Returns ``S = -sum_i [ln(lambda_i + k) + 1 / (lambda_i + k)]`` over the eigenvalues of the rows' correlation.
+
+    S is greatest, -r (1 + ...) near -r, when the r rows are uncorrelated; each vanishing eigenvalue adds
+    -(ln k + 1/k), about -99,988.5 for k = 1e-5. Computed in float64 with the symmetric eigenvalue solver (the
+    released code uses numpy's general one: the same ranking).
+
+    Args:
+        rows: (r, n), one row per variable, one column per observation.
+        k: added to every eigenvalue.
+
+    Raises:
+        ProxyFailure: a value is not finite, or a row is constant (its correlation is undefined).
+    """
+    import torch
+
+    values = rows.double()
+    centred = values - values.mean(dim=1, keepdim=True)
+    norms = centred.norm(dim=1, keepdim=True)
+    if not bool(torch.isfinite(norms).all()):
+        raise ProxyFailure("hidden states are not finite")
+    # A constant row is not always centred to exact zeros: what is left is rounding of its mean.
+    tiny = 1e-12 * values.abs().amax(dim=1, keepdim=True) * values.shape[1] ** 0.5
+    if bool((norms <= tiny).any()):
+        raise ProxyFailure("constant units")
+    unit = centred / norms
+    eigenvalues = torch.linalg.eigvalsh(unit @ unit.T) + k
+    # Rounding can leave a null eigenvalue slightly below zero, never by as much as k.
+    return float(-(eigenvalues.log() + 1 / eigenvalues).sum())
+
+
+@PROXIES.register("hidden_covariance")
+class HiddenCovariance(Proxy):
+    """The correlation score of one layer's hidden states; higher (less dependent) is better.
+
+    Paper: H(X) is the hidden-state matrix of a minibatch of N examples, C = (H - M)(H - M)^T, R its correlation
+    matrix and S = -sum_{n=1}^{N} [ln(lambda_n + k) + 1/(lambda_n + k)], k = 1e-5; the indices make R a matrix over
+    examples. Released code: R is over units (d x d, observations are examples x steps), which is what the published
+    columns hold. ``axis="units"`` is the released reading, ``axis="examples"`` the formula's. Both include the zero
+    initial state and leave out the last state, as the released code does.
+
+    Args:
+        layer: which layer, counted from 1.
+        axis: "units" or "examples".
+        k: the constant k.
+
+    Raises:
+        ZeronasError: an argument is out of its range.
+    """
+
+    name = "hidden_covariance"
+    title = "hidden covariance"
+    source = "Serianni & Kalita 2023, section 3"
+    needs = frozenset({"forward"})
+    spaces = ("rnn", "bert")
+
+    def __init__(self, layer: int = 1, axis: str = "units", k: float = 1e-5) -> None:
+        if not isinstance(layer, int) or isinstance(layer, bool) or layer < 1:
+            raise ZeronasError(f"hidden_covariance needs a layer of 1 or more, but got layer={layer!r}.")
+        if axis not in ("units", "examples"):
+            raise ZeronasError(f"hidden_covariance needs axis=units or axis=examples, but got axis={axis!r}.")
+        if not isinstance(k, (int, float)) or not k > 0:
+            raise ZeronasError(f"hidden_covariance needs k > 0, but got k={k!r}.")
+        self.layer, self.axis, self.k = layer, axis, float(k)
+        self.layers = layer
+
+    def __call__(self, record: Record) -> float:
+        """Returns S of the layer's hidden states (T, B, d), as ``correlation_score`` defines it."""
+        if len(record.hidden) < self.layer:
+            raise ProxyFailure(f"the network has no layer {self.layer}")
+        hidden = record.hidden[self.layer - 1]
+        steps, batch, size = hidden.shape
+        if self.axis == "units":
+            rows = hidden.permute(2, 1, 0).reshape(size, batch * steps)  # (T, B, d) -> (d, B*T)
+        else:
+            rows = hidden.permute(1, 2, 0).reshape(batch, size * steps)  # (T, B, d) -> (B, d*T)
+        return correlation_score(rows, self.k)

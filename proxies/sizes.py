@@ -1,0 +1,61 @@
+"""Size baselines from shapes alone: the numbers every training-free metric must beat."""
+
+from __future__ import annotations
+
+from proxies.base import PROXIES, Proxy, Record
+
+__all__ = ["Depth", "Flops", "Parameters", "Width"]
+
+
+class _Size(Proxy):
+    needs = frozenset({"shapes"})
+    spaces = ("rnn", "bert")
+    source = "baseline"
+
+
+@PROXIES.register("parameters")
+class Parameters(_Size):
+    """The number of trainable parameters of the full-size model."""
+
+    name = "parameters"
+    title = "parameters"
+
+    def __call__(self, record: Record) -> float:
+        """Returns trainable scalars."""
+        return float(record.counts.parameters)
+
+
+@PROXIES.register("flops")
+class Flops(_Size):
+    """FLOPs of one forward pass per token (two per multiply-add)."""
+
+    name = "flops"
+    title = "FLOPs per token"
+
+    def __call__(self, record: Record) -> float:
+        """Returns FLOPs per token."""
+        return float(record.counts.flops)
+
+
+@PROXIES.register("depth")
+class Depth(_Size):
+    """The longest path of operations: for cells through one step, for BERT through all layers."""
+
+    name = "depth"
+    title = "depth"
+
+    def __call__(self, record: Record) -> float:
+        """Returns the number of operations on the longest path."""
+        return float(record.counts.depth)
+
+
+@PROXIES.register("width")
+class Width(_Size):
+    """For cells the most nodes at the same depth; for BERT the widest vector."""
+
+    name = "width"
+    title = "width"
+
+    def __call__(self, record: Record) -> float:
+        """Returns the width as the space defines it (see ``Counts``)."""
+        return float(record.counts.width)

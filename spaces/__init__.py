@@ -1,0 +1,38 @@
+"""Search spaces: what an architecture is, and how to draw, change, count and build one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nas.registry import Registry
+from spaces.base import Architecture, Counts, Space
+from spaces.rules import Feature, Rule
+
+__all__ = ["SPACES", "Architecture", "Counts", "Feature", "Rule", "Space", "get"]
+
+#: name -> function of the space's options
+SPACES: Registry[Callable[..., Space[Any]]] = Registry("space")
+
+
+@SPACES.register("rnn")
+def _rnn(**options: Any) -> Space[Any]:
+    from spaces.rnn.space import RNNSpace
+
+    return RNNSpace(**options)
+
+
+@SPACES.register("bert")
+def _bert(**options: Any) -> Space[Any]:
+    from spaces.bert.space import BertSpace
+
+    return BertSpace(**options)
+
+
+def get(name: str, **options: Any) -> Space[Any]:
+    """Returns the space registered as ``name``, made with its options.
+
+    Raises:
+        ZeronasError: unknown name or option value.
+    """
+    return SPACES.get(name)(**options)

@@ -1,0 +1,149 @@
+"""Single edits of a cell: change an operation, rewire an input, add a node, drop a node, move an output.
+
+Every edit is a pure function of the cell and returns None where the result breaks a rule. Nodes that no longer reach
+an output are pruned, so one edit can remove more than one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from spaces.rnn.cell import OPERATIONS, Cell, Node, ancestors, find_problem
+
+__all__ = ["EDITS", "MAX_EXTRA_NODES", "crossed", "tidy"]
+
+#: a cell has at most this many nodes beside its outputs (the generator's own bound is 14)
+MAX_EXTRA_NODES = 14
+
+Edit = Callable[[], "Cell | None"]
+Recipe = dict[str, tuple[str, tuple[str, ...]]]
+
+
+def tidy(recipe: Recipe, states: int) -> Cell | None:
+    """Returns the cell of a draft with dead nodes pruned, or None where it is not a valid member of the space."""
+    nodes = {name: Node(name, op, inputs) for name, (op, inputs) in recipe.items()}
+    used = ancestors(nodes, [f"h_new_{j}" for j in range(states)])
+    kept = tuple(node for name, node in nodes.items() if name in used)
+    if len(kept) > states + MAX_EXTRA_NODES or find_problem(kept) is not None:
+        return None
+    return Cell(kept)
+
+
+def _recipe(cell: Cell) -> Recipe:
+    return {node.name: (node.op, node.inputs) for node in cell.nodes}
+
+
+def _fresh(recipe: Recipe) -> str:
+    return next(name for i in range(len(recipe) + 1) if (name := f"node_{i}") not in recipe)
+
+
+def _with(cell: Cell, **changed: tuple[str, tuple[str, ...]]) -> Cell | None:
+    return tidy({**_recipe(cell), **changed}, cell.states)
+
+
+def change_operation(cell: Cell) -> Iterator[Edit]:
+    """Yields the edits that give one node another operation of the same number of inputs."""
+    for node in cell.nodes:
+        for op, arity in OPERATIONS.items():
+            if op != node.op and len(node.inputs) in arity:
+                yield partial(_with, cell, **{node.name: (op, node.inputs)})
+
+
+def rewire(cell: Cell) -> Iterator[Edit]:
+    """Yields the edits that let one input of one node read another vector."""
+    for node in cell.nodes:
+        for position in range(len(node.inputs)):
+            for name in (*cell.sources, *cell.by_name):
+                if name not in node.inputs and name != node.name:
+                    inputs = (*node.inputs[:position], name, *node.inputs[position + 1 :])
+                    yield partial(_with, cell, **{node.name: (node.op, inputs)})
+
+
+def add_node(cell: Cell) -> Iterator[Edit]:
+    """Yields the edits that put a new one- or two-input node on an edge, or give a linear node a third input."""
+    fresh = _fresh(_recipe(cell))
+    names = (*cell.sources, *cell.by_name)
+    for node in cell.nodes:
+        for position, source in enumerate(node.inputs):
+            inputs = (*node.inputs[:position], fresh, *node.inputs[position + 1 :])
+            for op, arity in OPERATIONS.items():
+                if 1 in arity:
+                    yield partial(_with, cell, **{fresh: (op, (source,)), node.name: (node.op, inputs)})
+                elif 2 in arity:
+                    for other in names:
+                        if other not in (source, node.name):
+                            added = {fresh: (op, (source, other)), node.name: (node.op, inputs)}
+                            yield partial(_with, cell, **added)
+        if node.op == "linear" and len(node.inputs) == 2:
+            for name in names:
+                if name not in node.inputs and name != node.name:
+                    yield partial(_with, cell, **{node.name: (node.op, (*node.inputs, name))})
+
+
+def drop_node(cell: Cell) -> Iterator[Edit]:
+    """Yields the edits that remove one node (its readers read one of its inputs instead), or a third linear input."""
+    for node in cell.nodes:
+        for source in node.inputs:
+            yield partial(_dropped, cell, node, source)
+        if node.op == "linear" and len(node.inputs) == 3:
+            for position in range(3):
+                inputs = (*node.inputs[:position], *node.inputs[position + 1 :])
+                yield partial(_with, cell, **{node.name: (node.op, inputs)})
+
+
+def _dropped(cell: Cell, node: Node, source: str) -> Cell | None:
+    recipe = {n.name: (n.op, _renamed(n.inputs, {node.name: source})) for n in cell.nodes if n is not node}
+    if not node.name.startswith("h_new_"):
+        return tidy(recipe, cell.states)
+    if source not in recipe or source.startswith("h_new_"):
+        return None  # an output must be a node of its own
+    names = {source: node.name}  # the input that replaces an output becomes the output
+    moved = {names.get(name, name): (op, _renamed(inputs, names)) for name, (op, inputs) in recipe.items()}
+    return tidy(moved, cell.states)
+
+
+def move_output(cell: Cell) -> Iterator[Edit]:
+    """Yields the edits that read a new hidden state from another node (two outputs then change places)."""
+    for j in range(cell.states):
+        for node in cell.nodes:
+            if node.name != f"h_new_{j}":
+                yield partial(_moved, cell, f"h_new_{j}", node.name)
+
+
+def _moved(cell: Cell, output: str, target: str) -> Cell | None:
+    other = target if target.startswith("h_new_") else _fresh(_recipe(cell))
+    names = {output: other, target: output}
+    return tidy(
+        {names.get(n.name, n.name): (n.op, _renamed(n.inputs, names)) for n in cell.nodes},
+        cell.states,
+    )
+
+
+def _renamed(inputs: tuple[str, ...], names: dict[str, str]) -> tuple[str, ...]:
+    return tuple(names.get(name, name) for name in inputs)
+
+
+#: the kinds of edit, in the order in which neighbours are listed
+EDITS: dict[str, Callable[[Cell], Iterator[Edit]]] = {
+    "change_operation": change_operation,
+    "rewire": rewire,
+    "add_node": add_node,
+    "drop_node": drop_node,
+    "move_output": move_output,
+}
+
+
+def crossed(first: Cell, target: str, second: Cell, root: str) -> Cell | None:
+    """Returns ``first`` with node ``target`` computed as ``second`` computes its node ``root``.
+
+    Hidden states that ``first`` does not have are read as its state 0.
+    """
+    taken = ancestors(second.by_name, [root])
+    names = {source: source for source in first.sources}
+    names.update({source: "h_prev_0" for source in second.sources if source not in names})
+    names.update({name: f"from_second_{name}" for name in second.by_name})
+    names[root] = target
+    graft = {names[n.name]: (n.op, _renamed(n.inputs, names)) for n in second.nodes if n.name in taken}
+    kept = {name: body for name, body in _recipe(first).items() if name != target}
+    return tidy({**kept, **graft}, first.states)

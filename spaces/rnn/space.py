@@ -1,0 +1,183 @@
+"""The open space of RNN cells over NAS-Bench-NLP's operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spaces.base import Counts, Space
+from spaces.rnn import counts as shapes
+from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell
+from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
+from spaces.rnn.generator import generate
+from spaces.rules import Feature, Rule
+
+if TYPE_CHECKING:
+    import optuna
+
+    from spaces.rnn.module import CellRNN
+
+__all__ = ["RNNSpace"]
+
+_MAX_NODES = MAX_STATES + MAX_EXTRA_NODES
+_COUNTED = {
+    "linear": "linears",
+    "blend": "blends",
+    "elementwise_prod": "products",
+    "elementwise_sum": "sums",
+    "activation_tanh": "tanhs",
+    "activation_sigm": "sigmoids",
+    "activation_leaky_relu": "leaky_relus",
+}
+_KINDS = ["x", "h_prev", *OPERATIONS]
+
+
+class RNNSpace(Space[Cell]):
+    """All valid cells with at most 14 nodes beside the outputs.
+
+    Sampling draws the number of hidden states uniformly among those allowed, then one seed of the NAS-Bench-NLP
+    generator, so the distribution is the benchmark's. Mutation, crossover and neighbours reach every valid cell, also
+    those the generator cannot draw (GRU: its output reads h_prev_0 directly).
+    """
+
+    name = "rnn"
+
+    def __init__(self, sizes: Mapping[str, Any] | None = None, rule: Rule | None = None) -> None:
+        self.sizes = shapes.RNNSizes(**dict(sizes or {}))
+        self.rule = rule or Rule()
+
+    @property
+    def feature_specs(self) -> Mapping[str, Feature]:
+        """Hidden states, nodes, depth, width, the count of every operation, parameters, the output's operation."""
+        specs = {
+            "hidden_states": Feature(choices=(1, 2, 3), doc="number of hidden states"),
+            "nodes": Feature(low=1, high=_MAX_NODES, doc="number of nodes"),
+            "depth": Feature(low=1, high=_MAX_NODES, doc="nodes on the longest path"),
+            "width": Feature(low=1, high=_MAX_NODES, doc="most nodes at the same depth"),
+            "output_op": Feature(choices=tuple(OPERATIONS), doc="operation of the output h_new_0"),
+            "parameters": Feature(low=0, doc="trainable scalars of the full model"),
+        }
+        specs.update(
+            {name: Feature(low=0, high=_MAX_NODES, doc=f"number of {op} nodes") for op, name in _COUNTED.items()}
+        )
+        return specs
+
+    def describe(self, architecture: Cell) -> dict[str, Any]:
+        """Returns feature name -> value."""
+        ops = [node.op for node in architecture.nodes]
+        described: dict[str, Any] = {
+            "hidden_states": architecture.states,
+            "nodes": len(ops),
+            "depth": shapes.depth(architecture),
+            "width": shapes.width(architecture),
+            "output_op": architecture.by_name["h_new_0"].op,
+            "parameters": shapes.parameters(architecture, self.sizes),
+        }
+        described.update({name: ops.count(op) for op, name in _COUNTED.items()})
+        return described
+
+    def parse(self, data: Any) -> Cell:
+        """Reads a NAS-Bench-NLP recipe (see ``parse_cell``)."""
+        return parse_cell(data)
+
+    def reduce(self, conditions: Mapping[str, Any] | None) -> RNNSpace:
+        """Returns the space restricted further by a rule over ``feature_specs``."""
+        reduced = RNNSpace(rule=self.rule.restricted(Rule.parse(conditions, self.feature_specs, self.name)))
+        reduced.sizes = self.sizes
+        return reduced
+
+    def features(self, architecture: Cell) -> np.ndarray:
+        """Returns 79 numbers: hidden states, depth, operation counts, the output's operation, edge-kind counts."""
+        kind = {name: ("x" if name == "x" else "h_prev") for name in architecture.sources}
+        kind.update({node.name: node.op for node in architecture.nodes})
+        edges = np.zeros((len(_KINDS), len(OPERATIONS)))
+        ops = list(OPERATIONS)
+        for node in architecture.nodes:
+            for name in node.inputs:
+                edges[_KINDS.index(kind[name]), ops.index(node.op)] += 1
+        totals = [sum(node.op == op for node in architecture.nodes) for op in ops]
+        output = [float(architecture.by_name["h_new_0"].op == op) for op in ops]
+        head = [2.0 * architecture.states, float(shapes.depth(architecture))]
+        return np.array([*head, *totals, *output, *edges.ravel()], dtype=np.float64)
+
+    def counts(self, architecture: Cell) -> Counts:
+        """Returns the counts of the language model of ``sizes`` around the cell."""
+        return shapes.counts(architecture, self.sizes)
+
+    def build(self, architecture: Cell, **sizes: Any) -> CellRNN:
+        """Returns a ``CellRNN``; sizes as its constructor takes them (input_size, hidden_size, num_layers)."""
+        from spaces.rnn.module import CellRNN
+
+        return CellRNN(architecture, **sizes)
+
+    def neighbours(self, architecture: Cell) -> Iterator[Cell]:
+        """Yields all distinct members one edit away, kind by kind (see ``spaces.rnn.edits``)."""
+        seen = {architecture}
+        for edits in EDITS.values():
+            for edit in edits(architecture):
+                cell = edit()
+                if cell is not None and cell not in seen and self.contains(cell):
+                    seen.add(cell)
+                    yield cell
+
+    def _states_allowed(self) -> tuple[int, ...]:
+        return self.rule.choices("hidden_states", (1, 2, 3))
+
+    def _sample(self, rng: np.random.Generator) -> Cell | None:
+        states = int(rng.choice(self._states_allowed()))
+        cell = generate(int(rng.integers(2**32)), states)
+        return None if cell is None or tidy({n.name: (n.op, n.inputs) for n in cell.nodes}, states) is None else cell
+
+    def _mutate(self, architecture: Cell, rng: np.random.Generator) -> Cell | None:
+        kind = list(EDITS)[rng.integers(len(EDITS))]
+        edits = list(EDITS[kind](architecture))
+        return edits[rng.integers(len(edits))]() if edits else None
+
+    def _crossover(self, first: Cell, second: Cell, rng: np.random.Generator) -> Cell | None:
+        target = first.nodes[rng.integers(len(first.nodes))].name
+        root = second.nodes[rng.integers(len(second.nodes))].name
+        return crossed(first, target, second, root)
+
+    def suggest(self, trial: optuna.trial.BaseTrial) -> Cell:
+        """Builds a cell from suggestions: hidden states, then per node its operation and inputs, then the outputs.
+
+        Raises:
+            optuna.TrialPruned: the suggestions give no valid member.
+        """
+        import optuna
+
+        states = int(trial.suggest_categorical("hidden_states", list(self._states_allowed())))
+        size = trial.suggest_int(f"h{states}.nodes", states + 1, states + 10)
+        recipe: Recipe = {}
+        base = ["x", *(f"h_prev_{j}" for j in range(states))]
+        names = [f"node_{i}" for i in range(size)]
+        for i, name in enumerate(names):
+            op = str(trial.suggest_categorical(f"h{states}.node{i}.op", list(OPERATIONS)))
+            candidates = base + names[:i]
+            inputs: list[str] = []
+            for j in range(OPERATIONS[op][0]):
+                start = trial.suggest_int(f"h{states}.node{i}.input{j}", 0, len(candidates) - 1)
+                turned = candidates[start:] + candidates[:start]
+                inputs.append(next((c for c in turned if c not in inputs), turned[0]))
+            recipe[name] = (op, tuple(inputs))
+        cell = _repaired(recipe, names, states)
+        if cell is None or not self.contains(cell):
+            raise optuna.TrialPruned("the suggestions give no valid cell")
+        return cell
+
+
+def _repaired(recipe: Recipe, names: list[str], states: int) -> Cell | None:
+    # The last H nodes become the outputs; a source that nothing reads is added to a live linear node with two inputs.
+    new = {old: f"h_new_{states - 1 - i}" for i, old in enumerate(reversed(names)) if i < states}
+    renamed = {new.get(n, n): (op, tuple(new.get(i, i) for i in inputs)) for n, (op, inputs) in recipe.items()}
+    for source in ("x", *(f"h_prev_{j}" for j in range(states))):
+        if any(source in inputs for _, inputs in renamed.values()):
+            continue
+        for name in reversed(list(renamed)):
+            op, inputs = renamed[name]
+            if op == "linear" and len(inputs) == 2:
+                renamed[name] = (op, (*inputs, source))
+                break
+    return tidy(renamed, states)
