@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
 
@@ -41,11 +41,13 @@ class Evaluation:
         key: the architecture's key.
         scores: proxy label -> score (higher is better) or failure.
         seconds: wall time of the pass and all proxies.
+        times: "pass" and proxy labels -> seconds of each part.
     """
 
     key: str
     scores: Mapping[str, Score]
     seconds: float
+    times: Mapping[str, float] = field(default_factory=dict)
 
 
 class _TimeOut(Exception):
@@ -78,12 +80,17 @@ class Task:
     def __call__(self, architecture: Any) -> Evaluation:
         """Scores one architecture; NaN, overflow, memory and time-outs become failures with their reason."""
         start = time.perf_counter()
-        scores: dict[str, Score]
+        scores: dict[str, Score] = {}
+        times: dict[str, float] = {}
         try:
             with _limit(self.timeout):
                 needs = Needs.union(self.proxies.values())
                 record = self.probe.observe(self.space, architecture, needs, self.seed, self.device)
-                scores = {label: proxy.score(record) for label, proxy in self.proxies.items()}
+                times["pass"] = time.perf_counter() - start
+                for label, proxy in self.proxies.items():
+                    begun = time.perf_counter()
+                    scores[label] = proxy.score(record)
+                    times[label] = time.perf_counter() - begun
         except _TimeOut:
             scores = dict.fromkeys(self.proxies, Score(None, "time-out"))
         except MemoryError:
@@ -93,7 +100,7 @@ class Task:
                 raise
             reason = "out of memory" if "out of memory" in str(error) else "no convergence"
             scores = dict.fromkeys(self.proxies, Score(None, reason))
-        return Evaluation(architecture.key, scores, time.perf_counter() - start)
+        return Evaluation(architecture.key, scores, time.perf_counter() - start, times)
 
 
 @contextmanager

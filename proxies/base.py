@@ -115,6 +115,10 @@ class Proxy(ABC):
             ProxyFailure: there is no value; the message is the reason.
         """
 
+    def column(self, benchmark: str) -> str | None:
+        """Returns the published column of a benchmark that holds this metric as configured, if there is one."""
+        return None
+
     def score(self, record: Record) -> Score:
         """Returns the value with its sign turned so that higher is better, or the failure with its reason."""
         try:

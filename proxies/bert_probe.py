@@ -33,7 +33,7 @@ class BertProbe:
         text: path of a text to read instead of Zipf-distributed ids.
     """
 
-    batch: int = 8
+    batch: int = 16
     steps: int = 32
     vocabulary: int = 1000
     train_mode: bool = False
@@ -62,7 +62,9 @@ class BertProbe:
         generator = torch.Generator().manual_seed(seeds.integer(seed, config.key, "weights"))
         encoder: Any = space.build(config, vocabulary=self.vocabulary, generator=generator)
         encoder = encoder.to(device).train(self.train_mode)
-        ids = torch.from_numpy(token_ids(self.steps, self.batch, self.vocabulary, seed, self.text)).T  # (T, B) -> (B, T)
+        ids = torch.from_numpy(
+            token_ids(self.steps, self.batch, self.vocabulary, seed, self.text)
+        ).T  # (T, B) -> (B, T)
         hidden: list[Tensor] = []
 
         def keep(name: str, layer: int, tensor: Tensor) -> None:

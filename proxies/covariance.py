@@ -83,6 +83,11 @@ class HiddenCovariance(Proxy):
         self.layer, self.axis, self.k = layer, axis, float(k)
         self.layers = layer
 
+    def column(self, benchmark: str) -> str | None:
+        """Returns NAS-Bench-NLP's column of the layer, which is over units."""
+        released = benchmark == "nas_bench_nlp" and self.axis == "units" and self.k == 1e-5
+        return f"Layer {self.layer} Hidden Covariance" if released and self.layer <= 3 else None
+
     def __call__(self, record: Record) -> float:
         """Returns S of the layer's hidden states (T, B, d), as ``correlation_score`` defines it."""
         if len(record.hidden) < self.layer:

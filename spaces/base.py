@@ -141,6 +141,10 @@ class Space(ABC, Generic[A]):
 
         return json.dumps(architecture.to_json(), separators=(",", ":"))
 
+    def readable(self, architecture: A) -> A:
+        """Returns an equal architecture in the order and with the names that are easiest to read."""
+        return architecture
+
     def sample(self, rng: np.random.Generator) -> A:
         """Draws a member of the (reduced) space.
 

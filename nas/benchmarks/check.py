@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.benchmarks.data import FILES, locate
+from nas.benchmarks.data import FILES, MissingFile, locate
 from nas.benchmarks.flexibert import PARAMETERS_COLUMN, FlexiBERT
 from nas.benchmarks.nas_bench_nlp import NasBenchNLP
 from nas.benchmarks.recipes import cell_of, locate_id, log_id
@@ -37,7 +37,11 @@ class CheckResult:
 
 
 def check(data_dir: Path | str | None = None) -> list[CheckResult]:
-    """Checks the files' SHA-256, then recipes and parameter counts against them; a failure is a result, not an error."""
+    """Checks the files' SHA-256, then recipes and parameter counts; a fact that does not hold is a result.
+
+    Raises:
+        ZeronasError: a file is not there at all, so that there is nothing to check.
+    """
     folder = Path(data_dir) if data_dir else None
     facts: list[tuple[str, int, Callable[[Path | None], tuple[int, list[str], str]]]] = [
         ("SHA-256 of the public files", len(FILES), _files),
@@ -50,6 +54,8 @@ def check(data_dir: Path | str | None = None) -> list[CheckResult]:
     for name, expected, fact in facts:
         try:
             found, wrong, note = fact(folder)
+        except MissingFile:
+            raise
         except ZeronasError as error:
             found, wrong, note = 0, [str(error)], ""
         detail = "; ".join([*wrong[:_EXAMPLES], *([f"and {len(wrong) - _EXAMPLES} more"] if wrong[_EXAMPLES:] else [])])
@@ -62,6 +68,8 @@ def _files(folder: Path | None) -> tuple[int, list[str], str]:
     for relative in FILES:
         try:
             locate(relative, folder)
+        except MissingFile:
+            raise
         except ZeronasError as error:
             wrong.append(str(error))
     return len(FILES) - len(wrong), wrong, ""

@@ -15,7 +15,18 @@ from pathlib import Path
 
 from nas.errors import ZeronasError, did_you_mean
 
-__all__ = ["ENVIRONMENT", "FILES", "PublicFile", "cache_folder", "fetch", "given_folder", "locate", "read", "sha256"]
+__all__ = [
+    "ENVIRONMENT",
+    "FILES",
+    "MissingFile",
+    "PublicFile",
+    "cache_folder",
+    "fetch",
+    "given_folder",
+    "locate",
+    "read",
+    "sha256",
+]
 
 ENVIRONMENT = "NAS_DATA_DIR"
 
@@ -26,6 +37,10 @@ _NAS_BENCH_NLP = (
     "https://raw.githubusercontent.com/fmsnew/nas-bench-nlp-release/a6d90a3b19e3966b1d009c0970b3761aa46707d1/"
     "train_logs_wikitext-2/logs.zip"
 )
+
+
+class MissingFile(ZeronasError):
+    """A public file is not on this machine, and was not or could not be fetched."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ def sha256(content: bytes) -> str:
 
 def cache_folder() -> Path:
     """Returns the user's cache folder of zeronas on this platform (it need not exist)."""
-    import pooch
+    import pooch  # type: ignore[import-untyped]
 
     return Path(pooch.os_cache("zeronas"))
 
@@ -143,14 +158,14 @@ def _checked(relative: str, data_dir: Path | str | None) -> tuple[Path, bytes]:
             _download(file, folder)
     path, command = folder / relative, f"`zeronas data fetch data_dir={folder}`"
     if not folder.is_dir():
-        raise ZeronasError(
+        raise MissingFile(
             f"The data folder '{folder}' does not exist; set {ENVIRONMENT} to a folder that holds the public files, or "
             f"make it with {command}."
         )
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ZeronasError(
+        raise MissingFile(
             f"The data folder '{folder}' has no file '{relative}'; set {ENVIRONMENT} to a folder that holds the public "
             f"files, or get it with {command}."
         ) from None
@@ -186,7 +201,7 @@ def _download(file: PublicFile, folder: Path) -> None:
             downloader=pooch.HTTPDownloader(timeout=60),
         )
     except (OSError, ValueError) as error:
-        raise ZeronasError(
+        raise MissingFile(
             f"'{file.path}' could not be fetched into '{folder}' from {file.url} ({_reason(error)}); check the network "
             f"and the folder, or set {ENVIRONMENT} to a folder that holds the public files."
         ) from None

@@ -187,8 +187,8 @@ class NasBenchNLP(Benchmark):
         for run in runs:
             if losses.get(run.id) != run.value:
                 raise ZeronasError(
-                    f"The run '{run.id}' has the loss {run.value} in {RESULTS} and {losses.get(run.id)} in {PARAMETERS}, "
-                    "expected the same in both."
+                    f"The run '{run.id}' has the loss {run.value} in {RESULTS} and {losses.get(run.id)} in "
+                    f"{PARAMETERS}, expected the same in both."
                 )
         with_metrics = {run.id for run in runs}
         finite = [Run(t.log, t.loss) for t in table.trainings if math.isfinite(t.loss) and t.log not in with_metrics]
@@ -211,7 +211,7 @@ class NasBenchNLP(Benchmark):
             notes=(
                 f"RNN_results.csv has {len(with_metrics):,} rows, all used; RNN_parameters.csv lists the same runs and "
                 f"more, and is what is counted here; records recovered from a glued line: {len(table.recovered)}.",
-                "The published column 'Jacobian Covariance' is computed from the embedding output, not from a Jacobian.",
+                "The published column 'Jacobian Covariance' comes from the embedding output, not from a Jacobian.",
                 "Cells are regenerated from the ids; equal cells drawn from different seeds are one entry.",
             ),
         )

@@ -14,9 +14,9 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import NamedTuple
 
 from nas.benchmarks.data import cache_folder, sha256
 from nas.errors import ZeronasError
@@ -36,7 +36,8 @@ _SEEDS_SHA256 = "5594234709609b752003ba65c72ad490389455eff0ef6c912c55aac57a59d6e
 _LOG = re.compile(r"log_stats_model_(\d{7})_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d+\.json")
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where a generated cell stands: ``index`` k among the valid seeds of H = ``states``, and which ``repeat`` r."""
 
     states: int
@@ -68,8 +69,8 @@ def log_id(name: str) -> int:
     match = _LOG.fullmatch(name)
     if match is None:
         raise ZeronasError(
-            f"'{name}' is not the name of a training's log; expected log_stats_model_ID_DATE_TIME_NUMBER.json with an ID "
-            "of seven digits."
+            f"'{name}' is not the name of a training's log; expected "
+            "log_stats_model_ID_DATE_TIME_NUMBER.json with an ID of seven digits."
         )
     return int(match.group(1))
 

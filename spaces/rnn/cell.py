@@ -39,8 +39,8 @@ OPERATIONS: dict[str, tuple[int, ...]] = {
 COMMUTATIVE = frozenset({"linear", "elementwise_prod", "elementwise_sum"})
 
 MAX_STATES = 3
-_SOURCE = re.compile(r"h_prev_(\d+)")
-_OUTPUT = re.compile(r"h_new_(\d+)")
+_SOURCE = re.compile(r"h_prev_(0|[1-9][0-9]*)")
+_OUTPUT = re.compile(r"h_new_(0|[1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,9 @@ def parse_cell(data: Any) -> Cell:
                 f"The recipe is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); expected "
                 '{"NODE": {"op": ..., "input": [...]}, ...}.'
             ) from None
+        except (ValueError, RecursionError) as error:  # bytes that are no text; nesting without end
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 text"
+            raise ZeronasError(f"The recipe is not JSON: {reason}.") from None
     if not isinstance(data, Mapping) or not data:
         what = "is empty" if isinstance(data, Mapping) else f"is a {type(data).__name__}"
         raise ZeronasError(f'The recipe {what}; expected a mapping {{"NODE": {{"op": ..., "input": [...]}}, ...}}.')
@@ -180,9 +183,9 @@ def _parse_node(name: Any, body: Any) -> Node:
 def find_problem(nodes: tuple[Node, ...]) -> str | None:
     """Returns one sentence about the first rule that the graph breaks, or None for a valid cell.
 
-    The rules: known operations with their arity; distinct, known inputs; outputs ``h_new_0 .. h_new_{H-1}`` with
-    H from 1 to 3; no cycle; every node reaches an output; ``x`` and every ``h_prev_j`` are used; ``h_new_0`` can be
-    reached from ``x`` (through the recurrence, if need be).
+    The rules: known operations with their arity; distinct, known inputs, ``x`` for linear nodes only; outputs
+    ``h_new_0 .. h_new_{H-1}`` with H from 1 to 3; no cycle; every node reaches an output; ``x`` and every ``h_prev_j``
+    are used; ``h_new_0`` can be reached from ``x`` (through the recurrence, if need be).
     """
     names = [node.name for node in nodes]
     for name in names:
@@ -220,6 +223,8 @@ def _node_problem(node: Node, known: set[str]) -> str | None:
             return f"Node '{node.name}' reads the unknown node '{name}'.{did_you_mean(name, known)}"
     if len(set(node.inputs)) < len(node.inputs):
         return f"Node '{node.name}' reads the same node twice: [{', '.join(node.inputs)}]; inputs must be distinct."
+    if "x" in node.inputs and node.op != "linear":
+        return f"Node '{node.name}' ({node.op}) reads 'x'; only linear nodes may, for x has a size of its own."
     return None
 
 

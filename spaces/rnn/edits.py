@@ -6,6 +6,7 @@ an output are pruned, so one edit can remove more than one node.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -38,7 +39,11 @@ def _fresh(recipe: Recipe) -> str:
     return next(name for i in range(len(recipe) + 1) if (name := f"node_{i}") not in recipe)
 
 
-def _with(cell: Cell, **changed: tuple[str, tuple[str, ...]]) -> Cell | None:
+def _outputs(cell: Cell) -> set[str]:
+    return {f"h_new_{j}" for j in range(cell.states)}
+
+
+def _with(cell: Cell, /, **changed: tuple[str, tuple[str, ...]]) -> Cell | None:
     return tidy({**_recipe(cell), **changed}, cell.states)
 
 
@@ -94,9 +99,10 @@ def drop_node(cell: Cell) -> Iterator[Edit]:
 
 def _dropped(cell: Cell, node: Node, source: str) -> Cell | None:
     recipe = {n.name: (n.op, _renamed(n.inputs, {node.name: source})) for n in cell.nodes if n is not node}
-    if not node.name.startswith("h_new_"):
+    outputs = _outputs(cell)
+    if node.name not in outputs:
         return tidy(recipe, cell.states)
-    if source not in recipe or source.startswith("h_new_"):
+    if source not in recipe or source in outputs:
         return None  # an output must be a node of its own
     names = {source: node.name}  # the input that replaces an output becomes the output
     moved = {names.get(name, name): (op, _renamed(inputs, names)) for name, (op, inputs) in recipe.items()}
@@ -112,7 +118,7 @@ def move_output(cell: Cell) -> Iterator[Edit]:
 
 
 def _moved(cell: Cell, output: str, target: str) -> Cell | None:
-    other = target if target.startswith("h_new_") else _fresh(_recipe(cell))
+    other = target if target in _outputs(cell) else _fresh(_recipe(cell))
     names = {output: other, target: output}
     return tidy(
         {names.get(n.name, n.name): (n.op, _renamed(n.inputs, names)) for n in cell.nodes},
@@ -142,7 +148,8 @@ def crossed(first: Cell, target: str, second: Cell, root: str) -> Cell | None:
     taken = ancestors(second.by_name, [root])
     names = {source: source for source in first.sources}
     names.update({source: "h_prev_0" for source in second.sources if source not in names})
-    names.update({name: f"from_second_{name}" for name in second.by_name})
+    free = (name for i in itertools.count() if (name := f"node_{i}") not in first.by_name)
+    names.update({name: next(free) for name in second.by_name if name in taken})
     names[root] = target
     graft = {names[n.name]: (n.op, _renamed(n.inputs, names)) for n in second.nodes if n.name in taken}
     kept = {name: body for name, body in _recipe(first).items() if name != target}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from spaces.rnn.cell import Cell
+from spaces.rnn.cell import Cell, Node
 
 __all__ = ["Instruction", "Plan", "compile_plan"]
 
@@ -55,7 +55,6 @@ class Plan:
         return min(self.linears[linear])
 
 
-@lru_cache(maxsize=4096)
 def compile_plan(cell: Cell, canonical: bool = True) -> Plan:
     """Compiles a cell.
 
@@ -63,7 +62,12 @@ def compile_plan(cell: Cell, canonical: bool = True) -> Plan:
         canonical: number the nodes in canonical order, so that equal cells get equal plans (and equal random
             weights); False keeps the recipe's own order, as a replay of published weights needs.
     """
-    cell = cell.canonical() if canonical else cell
+    return _compiled((cell.canonical() if canonical else cell).nodes)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(nodes: tuple[Node, ...]) -> Plan:  # cached by the nodes: equal cells may list them in another order
+    cell = Cell(nodes)
     register = {name: i for i, name in enumerate(cell.sources)}
     instructions: list[Instruction] = []
     index = {node.name: i for i, node in enumerate(n for n in cell.nodes if n.op == "linear")}

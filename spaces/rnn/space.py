@@ -102,6 +102,10 @@ class RNNSpace(Space[Cell]):
         head = [2.0 * architecture.states, float(shapes.depth(architecture))]
         return np.array([*head, *totals, *output, *edges.ravel()], dtype=np.float64)
 
+    def readable(self, architecture: Cell) -> Cell:
+        """Returns the equal cell with its nodes in topological order, named after it."""
+        return architecture.canonical()
+
     def counts(self, architecture: Cell) -> Counts:
         """Returns the counts of the language model of ``sizes`` around the cell."""
         return shapes.counts(architecture, self.sizes)
@@ -160,7 +164,8 @@ class RNNSpace(Space[Cell]):
             for j in range(OPERATIONS[op][0]):
                 start = trial.suggest_int(f"h{states}.node{i}.input{j}", 0, len(candidates) - 1)
                 turned = candidates[start:] + candidates[:start]
-                inputs.append(next((c for c in turned if c not in inputs), turned[0]))
+                free = (c for c in turned if c not in inputs and (op == "linear" or c != "x"))
+                inputs.append(next(free, turned[0]))
             recipe[name] = (op, tuple(inputs))
         cell = _repaired(recipe, names, states)
         if cell is None or not self.contains(cell):

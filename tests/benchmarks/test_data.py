@@ -152,6 +152,11 @@ def test_command_check(data_dir, tmp_path, capsys):
     assert "recipes of the WikiText-2 logs: 342/342 ok" in out
 
 
+def test_nothing_to_check_is_an_error(tmp_path):
+    with pytest.raises(ZeronasError, match=r"The data folder '.*/nowhere' does not exist"):
+        check(tmp_path / "nowhere")
+
+
 def test_command_list(data_dir, capsys):
     assert main(["list", f"data_dir={data_dir}"]) == 0
     out = capsys.readouterr().out

@@ -38,9 +38,9 @@ def test_rows_reader_refuses(changes, sentence):
 def test_metrics_reader():
     assert read_metrics("ID,GLUE Score,M\n3,1.5,2\n") == {3: {"GLUE Score": 1.5, "M": 2.0}}
     for line in ("3,1.5", "3,1.5,x", "x,1,1", "3,1.5,2,9"):
-        with pytest.raises(ZeronasError, match="Line 2 of .* is not an ID and numbers"):
+        with pytest.raises(ZeronasError, match=r"Line 2 of .* is not an ID and numbers"):
             read_metrics(f"ID,GLUE Score,M\n{line}\n")
-    with pytest.raises(ZeronasError, match="Line 3 of .* repeats ID 3"):
+    with pytest.raises(ZeronasError, match=r"Line 3 of .* repeats ID 3"):
         read_metrics("ID,GLUE Score,M\n3,1.5,2\n3,1.5,2\n")
 
 

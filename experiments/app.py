@@ -1,0 +1,32 @@
+"""What the hydra apps share: a plain configuration in, one sentence and status 2 on bad input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from nas.errors import ZeronasError
+
+__all__ = ["plain", "reported"]
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Returns the configuration as plain dicts and lists, interpolations resolved."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def reported(run: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> None:
+    """Runs a command inside a hydra job; bad input ends the process with one sentence and status 2.
+
+    hydra would wrap any other exception of a job; leaving the process keeps what earlier jobs of a sweep made.
+    """
+    try:
+        run(config)
+    except ZeronasError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

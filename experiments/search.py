@@ -1,0 +1,76 @@
+"""``zeronas search``: propose architectures, score them untrained, report the best and how close it came."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from experiments.app import plain, reported
+from nas import search as searchers
+from nas.cli import guarded
+from nas.journal import Journal
+from nas.pools import BenchmarkPool, Pool, SpacePool
+from nas.report.search import answer, report
+from nas.run import search, verify
+from nas.settings import Settings, choice, identity, make, number, run_folder
+
+__all__ = ["main", "run"]
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Runs one whole search and returns what its results.json holds.
+
+    Raises:
+        ZeronasError: any setting is wrong, or the run folder cannot be used.
+    """
+    budget = number(config, "budget", "budget", low=1)
+    batch = number(config, "batch", "batch", low=1)
+    k = number(config, "verify", "verify", low=0)
+    kind = choice(config, "pool", ("space", "benchmark"))
+    settings = make(config, truth_needed=kind == "benchmark" or k > 0)
+    if k > 0:
+        settings.needed_truth()
+    pool = _pool(kind, settings)
+    options = dict(config["searcher"])
+    searcher = searchers.get(options.pop("name"), pool, settings.seed, **options)
+    task = settings.task()
+    folder = run_folder(config, "search")
+    with Journal(folder, identity(config, "search")[0], fresh=bool(config["fresh"])) as journal:
+        scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
+        queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k)
+        members = pool.members if isinstance(pool, BenchmarkPool) else None
+        results = report(folder, settings, scored, queries, members, seconds)
+    print("\n".join(answer(results)))
+    print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(results['plots']) or 'no plots'})")
+    if results["found"] is not None:
+        print(f"drawing: {folder / 'architecture.png'}")
+    return results
+
+
+def _pool(kind: str, settings: Settings) -> Pool:
+    if kind == "space":
+        return SpacePool(settings.space)
+    return BenchmarkPool(settings.space, [entry.architecture for entry in settings.needed_truth().entries])
+
+
+def _truth(settings: Settings, architecture: Any) -> tuple[Any, Any]:
+    benchmark = settings.needed_truth()
+    entry = benchmark.lookup(architecture)
+    return entry, None if entry is None else benchmark.standing(entry.value)
+
+
+@hydra.main(config_path="pkg://conf", config_name="search", version_base="1.3")
+def _app(config: DictConfig) -> None:
+    reported(run, plain(config))
+
+
+def main() -> None:
+    """Runs the command line."""
+    _app()
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,131 @@
+"""The record of a run: one JSON line per evaluated architecture, written as it happens, never lost, read on resume."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.errors import ZeronasError
+from nas.evaluate import Evaluation
+from proxies.base import Score
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Opens a run folder for one process and remembers every evaluation in ``journal.jsonl``.
+
+    Args:
+        folder: of the run; made if it is not there.
+        identity: what the run is; a folder that holds another run is refused.
+        fresh: forget what the folder holds.
+
+    Raises:
+        ZeronasError: the folder cannot be written, holds another run, is in use, or its journal is damaged.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> None:
+        self.folder = folder
+        self.known: dict[str, Evaluation] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / ".lock").open("w")
+        except OSError as error:
+            raise ZeronasError(
+                f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ZeronasError(
+                f"Another process is writing to the run folder '{folder}'; wait for it or choose run.dir=FOLDER."
+            ) from None
+        path = folder / "journal.jsonl"
+        if fresh:
+            path.unlink(missing_ok=True)
+            (folder / "identity.json").unlink(missing_ok=True)
+        self._check_identity(identity)
+        if path.exists():
+            self._read(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def _check_identity(self, identity: Mapping[str, Any]) -> None:
+        path = self.folder / "identity.json"
+        if not path.exists():
+            _write_whole(path, json.dumps(identity, indent=1, sort_keys=True) + "\n")
+            return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            before = {}
+        changed = sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key))
+        if changed:
+            key = changed[0]
+            raise ZeronasError(
+                f"The run folder '{self.folder}' holds another run ({key} was {before.get(key)!r} there, is "
+                f"{identity.get(key)!r} now); use another run.dir, or fresh=true to start over."
+            )
+
+    def _read(self, path: Path) -> None:
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):  # killed in the middle of a line: that evaluation is made again
+            with path.open("r+b") as file:
+                file.truncate(whole)
+        for number, line in enumerate(content[:whole].decode("utf-8").splitlines(), 1):
+            try:
+                entry = json.loads(line)
+                scores = {
+                    label: Score(value["value"], value.get("reason", "")) for label, value in entry["scores"].items()
+                }
+                times = {label: float(value) for label, value in entry.get("times", {}).items()}
+                self.known[entry["key"]] = Evaluation(entry["key"], scores, float(entry["seconds"]), times)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise ZeronasError(
+                    f"Line {number} of '{path}' is damaged: {line[:60]!r}; remove the line to evaluate that "
+                    "architecture again, or use fresh=true to start over."
+                ) from None
+
+    def add(self, evaluation: Evaluation, architecture: Any) -> None:
+        """Writes one evaluation and hands it to the operating system, so that killing the process loses nothing.
+
+        Raises:
+            ZeronasError: the disk refuses.
+        """
+        scores = {
+            label: {"value": score.value, **({"reason": score.reason} if score.value is None else {})}
+            for label, score in evaluation.scores.items()
+        }
+        entry = {
+            "key": evaluation.key,
+            "scores": scores,
+            "seconds": round(evaluation.seconds, 6),
+            "times": {label: round(value, 6) for label, value in evaluation.times.items()},
+            "architecture": architecture.to_json(),
+        }
+        try:
+            self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise ZeronasError(f"The journal in '{self.folder}' cannot be written ({error.strerror}).") from None
+        self.known[evaluation.key] = evaluation
+
+    def close(self) -> None:
+        """Closes the journal and lets another process use the folder."""
+        self._file.close()
+        self._lock.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,218 @@
+"""The plots of a run, as PNG files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import ZeronasError
+
+__all__ = ["COLOURS", "draw_architecture", "regret_curves", "save", "scatter", "subplots"]
+
+#: one colour per series, readable in grey and for colour-blind readers (Okabe-Ito)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+_LABELS = {
+    "source": "",
+    "linear": "linear",
+    "blend": "blend",
+    "elementwise_prod": "\u00d7",  # times sign
+    "elementwise_sum": "+",
+    "activation_tanh": "tanh",
+    "activation_sigm": "sigmoid",
+    "activation_leaky_relu": "leaky ReLU",
+}
+
+
+def subplots(columns: int = 1, rows: int = 1, width: float = 6.4, height: float = 4.6) -> tuple[Any, np.ndarray]:
+    """Returns a figure and its axes (rows, columns), drawn without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.ravel():
+        ax.grid(alpha=0.25, linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Writes a figure (150 dpi) without a time stamp and returns its path.
+
+    Raises:
+        ZeronasError: the folder cannot be written.
+    """
+    try:
+        figure.savefig(path, dpi=150, metadata={"Software": None})
+    except OSError as error:
+        raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
+    return path
+
+
+def _wide(values: np.ndarray) -> bool:
+    sizes = np.abs(values[values != 0])
+    return len(sizes) > 2 and float(sizes.max() / np.quantile(sizes, 0.05)) > 300
+
+
+def scatter(
+    path: Path,
+    scores: Sequence[float],
+    truth: Sequence[float],
+    x_label: str,
+    y_label: str,
+    title: str,
+    marked: Mapping[str, tuple[float, float]] | None = None,
+) -> Path:
+    """Plots truth against proxy score, one dot per architecture.
+
+    Args:
+        scores: x; a symmetric log axis is used where they span many decades.
+        truth: y, in the benchmark's unit.
+        marked: label -> point to point out.
+    """
+    figure, axes = subplots()
+    ax = axes[0, 0]
+    x, y = np.asarray(scores, dtype=float), np.asarray(truth, dtype=float)
+    ax.scatter(x, y, s=9, alpha=0.45, linewidths=0, color=COLOURS[0])
+    if _wide(x):
+        ax.set_xscale("symlog", linthresh=float(np.quantile(np.abs(x[x != 0]), 0.02)))
+    for (label, (at, value)), marker in zip((marked or {}).items(), "*D^v", strict=False):
+        ax.scatter([at], [value], s=130, marker=marker, color=COLOURS[1], edgecolors="black", zorder=3, label=label)
+    if marked:
+        ax.legend(frameon=True, framealpha=0.85)
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    ax.set_title(title, fontsize=11)
+    return save(figure, path)
+
+
+def regret_curves(
+    path: Path,
+    curves: Mapping[str, Sequence[float]],
+    unit: str,
+    title: str,
+    errors: Mapping[str, Sequence[float]] | None = None,
+) -> Path:
+    """Plots best-so-far regret against the number of truth queries, one line per method.
+
+    Args:
+        curves: label -> regret after 1, 2, .. queries.
+        unit: of the regret.
+        errors: label -> standard error at each query, drawn as a band.
+    """
+    figure, axes = subplots()
+    ax = axes[0, 0]
+    longest = max((len(curve) for curve in curves.values()), default=1)
+    for i, (label, curve) in enumerate(curves.items()):
+        baseline = label.startswith(("random", "parameters"))
+        colour = COLOURS[i % len(COLOURS)]
+        x, y = np.arange(1, len(curve) + 1), np.asarray(curve, dtype=float)
+        ax.plot(x, y, "--" if baseline else "-", marker="o", markersize=4, color=colour, label=label)
+        if errors and label in errors:
+            band = np.asarray(errors[label], dtype=float)
+            ax.fill_between(x, np.clip(y - band, 0, None), y + band, color=colour, alpha=0.18, linewidth=0)
+    ax.set_xlim(0.7, longest + 0.3)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlabel("truth queries")
+    ax.set_ylabel(f"regret of the best so far ({unit})")
+    ax.set_title(title, fontsize=11)
+    ax.legend(fontsize=9)
+    return save(figure, path)
+
+
+def draw_architecture(path: Path, graph: Any, title: str) -> Path:
+    """Draws an architecture's graph from its sources (top) to its outputs (bottom).
+
+    Args:
+        graph: networkx.DiGraph with node attribute ``op`` and, where the order of inputs matters, edge attribute
+            ``position``.
+    """
+    import networkx as nx
+
+    level: dict[Any, int] = {}
+    for node in nx.topological_sort(graph):
+        level[node] = 1 + max((level[u] for u in graph.predecessors(node)), default=-1)
+    outputs = [n for n in graph if re.fullmatch(r"h_new_\d+", str(n))]
+    deepest = max(level.values())
+    rows: dict[int, list[Any]] = {}
+    for node in graph:
+        rows.setdefault(deepest if node in outputs and not list(graph.successors(node)) else level[node], []).append(
+            node
+        )
+    place = _placed(graph, rows)
+    widest = max(len(row) for row in rows.values())
+    figure, axes = subplots(width=max(4.0, 1.75 * widest + 1), height=0.95 * (deepest + 1) + 0.8)
+    ax = axes[0, 0]
+    ax.axis("off")
+    texts = {node: _node_text(graph, node, node in outputs) for node in graph}
+    for u, v, data in graph.edges(data=True):
+        skips = abs(place[u][1] - place[v][1]) > 1
+        bend = 0.22 if skips and abs(place[u][0] - place[v][0]) < 0.4 else 0.0
+        ax.annotate(
+            "",
+            xy=place[v],
+            xytext=place[u],
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": "#555555",
+                "shrinkA": 14 + 6 * texts[u].count("\n"),
+                "shrinkB": 14 + 6 * texts[v].count("\n"),
+                "connectionstyle": f"arc3,rad={bend}",
+            },
+        )
+        if graph.nodes[v].get("op") == "blend":
+            (x0, y0), (x1, y1) = place[u], place[v]
+            ax.text(x0 + 0.68 * (x1 - x0), y0 + 0.68 * (y1 - y0), str(data["position"]), fontsize=8, color=COLOURS[1])
+    for node, (x, y) in place.items():
+        source = graph.in_degree(node) == 0
+        fill = "#E8F1F8" if source else "#FBE6D6" if node in outputs else "#FFFFFF"
+        ax.text(
+            x,
+            y,
+            texts[node],
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": fill, "edgecolor": "#333333"},
+        )
+    xs, ys = zip(*place.values(), strict=True)
+    ax.set_xlim(min(xs) - 0.6, max(xs) + 0.6)
+    ax.set_ylim(min(ys) - 0.5, max(ys) + 0.5)
+    ax.set_title(title, fontsize=11)
+    return save(figure, path)
+
+
+def _node_text(graph: Any, node: Any, output: bool) -> str:
+    op = str(graph.nodes[node].get("op", ""))
+    label = str(graph.nodes[node].get("label", "")) or _LABELS.get(op, op)
+    if not label:
+        return str(node)
+    return f"{node} = {label}" if output else label
+
+
+def _placed(graph: Any, rows: Mapping[int, list[Any]]) -> dict[Any, tuple[float, float]]:
+    # Layer by layer; a few sweeps order each row by the mean place of the neighbours to spare crossings.
+    order = {node: float(i) for row in rows.values() for i, node in enumerate(row)}
+    for sweep in range(8):
+        for depth in sorted(rows, reverse=bool(sweep % 2)):
+            near = graph.successors if sweep % 2 else graph.predecessors
+
+            def centre(node: Any, near: Any = near) -> float:
+                places = [order[u] for u in near(node)]
+                return float(np.mean(places)) if places else order[node]
+
+            row = sorted(rows[depth], key=centre)
+            shift = (len(row) - 1) / 2
+            order.update({node: i - shift for i, node in enumerate(row)})
+    # A stagger keeps edges that skip rows from running through the boxes between.
+    shift = 0.0 if all(len(row) == 1 for row in rows.values()) else 0.18
+    return {
+        node: (order[node] + shift * (-1) ** (depth + 1), -float(depth)) for depth, row in rows.items() for node in row
+    }

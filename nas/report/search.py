@@ -1,0 +1,337 @@
+"""The answer of a search: summary.md, table.csv, results.json and plots in the run folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nas import judge
+from nas.benchmarks import Benchmark, Entry, Standing
+from nas.report import plots
+from nas.report.files import number, versions, write_csv, write_json, write_text
+from nas.run import Query, Scored
+from nas.settings import Settings
+
+__all__ = ["found", "report"]
+
+
+def found(scored: Sequence[Scored], queries: Sequence[Query], fitness: str, sign: float) -> tuple[Scored | None, str]:
+    """Returns the architecture a search found, and by what it was chosen.
+
+    With verified queries it is the one with the best truth among them, else the best by proxy (ties: the earlier).
+    """
+    by_key = {s.architecture.key: s for s in scored}
+    known = [q for q in queries if q.entry is not None]
+    if known:
+        best = max(known, key=lambda q: sign * q.entry.value if q.entry else 0.0)
+        return by_key[best.architecture.key], f"best truth of the {len(known)} verified"
+    valid = [s for s in scored if s.evaluation.scores[fitness].value is not None]
+    if not valid:
+        return None, "no architecture has a score"
+    return max(valid, key=lambda s: s.evaluation.scores[fitness].fitness), f"best {fitness}"
+
+
+def report(
+    folder: Path,
+    settings: Settings,
+    scored: Sequence[Scored],
+    queries: Sequence[Query],
+    pool: Sequence[Any] | None,
+    wall: float,
+) -> dict[str, Any]:
+    """Writes everything into the run folder and returns what results.json holds.
+
+    Args:
+        scored: all evaluated architectures in the order asked.
+        queries: the verified ones, in order.
+        pool: members of a closed pool (None: the open space), for the baselines of the regret plot.
+        wall: seconds this session's search took (a resumed run computes only what was missing).
+    """
+    benchmark, fitness = settings.benchmark, settings.fitness
+    chosen, reason = found(scored, queries, fitness, benchmark.sign if benchmark else 1.0)
+    truth = {s.architecture.key: _entry(benchmark, s.architecture) for s in scored}
+    labels = list(settings.proxies)
+    _write_table(folder, scored, labels, truth)
+    results: dict[str, Any] = {
+        "command": "search",
+        "space": settings.space.name,
+        "reduction": settings.space.rule.to_json(),
+        "searcher": settings.config["searcher"]["name"],
+        "proxies": labels,
+        "fitness": fitness,
+        "probe": settings.config["probe"].get("name"),
+        "pool": settings.config["pool"],
+        "seed": settings.seed,
+        "evaluations": len(scored),
+        "failures": _failures(scored, fitness),
+        "found": None if chosen is None else _describe(settings, chosen, reason, benchmark),
+        "benchmark": None if benchmark is None else _benchmark(benchmark),
+        "no_truth": settings.no_truth,
+        "queries": [_query(q) for q in queries],
+        "queries_used": sum(q.entry is not None for q in queries),
+        "agreement": _agreements(scored, labels, truth, benchmark),
+        "regret": _regrets(settings, queries, pool),
+        "seconds": {"wall": wall, "scoring": sum(s.evaluation.seconds for s in scored)},
+        "config": settings.config,
+        "versions": versions(),
+    }
+    results["plots"] = _plots(folder, settings, results, scored, chosen, truth)
+    write_json(folder / "results.json", results)
+    write_text(folder / "summary.md", summary(results))
+    return results
+
+
+def _entry(benchmark: Benchmark | None, architecture: Any) -> Entry | None:
+    return benchmark.lookup(architecture) if benchmark else None
+
+
+def _write_table(folder: Path, scored: Sequence[Scored], labels: list[str], truth: dict[str, Entry | None]) -> None:
+    rows = []
+    for s in scored:
+        scores = [s.evaluation.scores[label].value for label in labels]
+        reasons = [f"{label}: {s.evaluation.scores[label].reason}" for label in labels]
+        failed = "; ".join(r for r, v in zip(reasons, scores, strict=True) if v is None)
+        entry = truth[s.architecture.key]
+        text = _one_line(s.architecture)
+        rows.append([s.index, s.architecture.key, *scores, failed, None if entry is None else entry.value, text])
+    write_csv(folder / "table.csv", ["index", "key", *labels, "failure", "truth", "architecture"], rows)
+
+
+def _one_line(architecture: Any) -> str:
+    import json
+
+    return json.dumps(architecture.to_json(), separators=(",", ":"))
+
+
+def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:
+    return dict(
+        Counter(s.evaluation.scores[fitness].reason for s in scored if s.evaluation.scores[fitness].value is None)
+    )
+
+
+def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchmark | None) -> dict[str, Any]:
+    counts = settings.space.counts(chosen.architecture)
+    entry = _entry(benchmark, chosen.architecture)
+    standing = benchmark.standing(entry.value) if benchmark and entry else None
+    return {
+        "key": chosen.architecture.key,
+        "chosen_by": reason,
+        "index": chosen.index,
+        "scores": {label: score.value for label, score in chosen.evaluation.scores.items()},
+        "parameters": counts.parameters,
+        "flops_per_token": counts.flops,
+        "truth": None if entry is None else entry.value,
+        "standing": None if standing is None else vars(standing),
+        "architecture": settings.space.readable(chosen.architecture).to_json(),
+    }
+
+
+def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
+    return {
+        "name": benchmark.name,
+        "metric": benchmark.metric,
+        "unit": benchmark.unit,
+        "higher_is_better": benchmark.higher_is_better,
+        "architectures": len(benchmark.entries),
+        "best": {"key": benchmark.best.key, "value": benchmark.best.value},
+    }
+
+
+def _query(query: Query) -> dict[str, Any]:
+    standing: Standing | None = query.standing
+    return {
+        "key": query.architecture.key,
+        "fitness": query.fitness,
+        "truth": None if query.entry is None else query.entry.value,
+        "rank": None if standing is None else standing.rank,
+        "regret": None if standing is None else standing.regret,
+    }
+
+
+def _agreements(
+    scored: Sequence[Scored], labels: list[str], truth: dict[str, Entry | None], benchmark: Benchmark | None
+) -> dict[str, Any]:
+    found_agreements: dict[str, Any] = {}
+    if benchmark is None:
+        return found_agreements
+    for label in labels:
+        pairs = [
+            (s.evaluation.scores[label].value, benchmark.sign * entry.value)
+            for s in scored
+            if (entry := truth[s.architecture.key]) is not None and s.evaluation.scores[label].value is not None
+        ]
+        agreement = judge.agreement([p[0] for p in pairs if p[0] is not None], [p[1] for p in pairs], resamples=300)
+        if agreement is not None:
+            found_agreements[label] = vars(agreement)
+    return found_agreements
+
+
+def _regrets(settings: Settings, queries: Sequence[Query], pool: Sequence[Any] | None) -> dict[str, Any]:
+    benchmark = settings.benchmark
+    standings = [q.standing for q in queries if q.standing is not None]
+    if benchmark is None or not standings:
+        return {}
+    k = len(standings)
+    entries = benchmark.entries if pool is None else [benchmark.by_key[a.key] for a in pool]
+    regrets = [benchmark.standing(entry.value).regret for entry in entries]
+    curves = {
+        "best_so_far": judge.best_so_far([s.regret for s in standings]),
+        "random": judge.random_regret(regrets, k),
+        "parameters": parameter_curve(settings, pool, k),
+    }
+    return {**curves, "pool": len(entries), "best_in_pool": min(regrets)}
+
+
+def parameter_curve(settings: Settings, pool: Sequence[Any] | None, k: int) -> list[float]:
+    """Returns the best regret so far when the ``k`` largest architectures of the pool are queried, largest first."""
+    benchmark = settings.needed_truth()
+    members = [e.architecture for e in benchmark.entries] if pool is None else list(pool)
+    largest = sorted(members, key=lambda a: -settings.space.counts(a).parameters)[:k]
+    return judge.best_so_far([benchmark.standing(benchmark.by_key[a.key].value).regret for a in largest])
+
+
+def _plots(
+    folder: Path,
+    settings: Settings,
+    results: dict[str, Any],
+    scored: Sequence[Scored],
+    chosen: Scored | None,
+    truth: dict[str, Entry | None],
+) -> list[str]:
+    made = []
+    benchmark = settings.benchmark
+    if chosen is not None:
+        title = f"{chosen.architecture.key}: {results['found']['chosen_by']}"
+        made.append(
+            plots.draw_architecture(
+                folder / "architecture.png", settings.space.readable(chosen.architecture).to_graph(), title
+            )
+        )
+    if benchmark is not None:
+        for label in settings.proxies:
+            points = [
+                (value, entry.value)
+                for s in scored
+                if (entry := truth[s.architecture.key]) is not None
+                and (value := s.evaluation.scores[label].value) is not None
+            ]
+            if len(points) < 3:
+                continue
+            agreement = results["agreement"].get(label, {})
+            marked = {}
+            if chosen is not None and results["found"]["truth"] is not None:
+                value = chosen.evaluation.scores[label].value
+                if value is not None:
+                    marked["found"] = (value, results["found"]["truth"])
+            made.append(
+                plots.scatter(
+                    folder / f"truth_{label}.png",
+                    [p[0] for p in points],
+                    [p[1] for p in points],
+                    f"{label} (higher is better)",
+                    f"{benchmark.metric}",
+                    f"{benchmark.name}, {len(points)} architectures: "
+                    f"tau {agreement.get('tau', float('nan')):.3f}, rho {agreement.get('rho', float('nan')):.3f}",
+                    marked,
+                )
+            )
+        if results["regret"]:
+            made.append(
+                plots.regret_curves(
+                    folder / "regret.png",
+                    {
+                        f"{settings.config['searcher']['name']}, {settings.fitness}": results["regret"]["best_so_far"],
+                        "random (expected)": results["regret"]["random"],
+                        "parameters (largest first)": results["regret"]["parameters"],
+                    },
+                    benchmark.unit,
+                    f"{benchmark.name}: regret of the verified candidates",
+                )
+            )
+    return [path.name for path in made]
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Returns summary.md: the answer first, then how it was reached."""
+    lines = [f"# {results['space']} search: {results['searcher']}, fitness {results['fitness']}", ""]
+    lines += [f"- {text}" for text in answer(results)]
+    if results["agreement"]:
+        lines += ["", "| proxy | architectures | Kendall tau [95%] | Spearman rho [95%] | top-10% recall |"]
+        lines += ["|---|---|---|---|---|"]
+        for label, a in results["agreement"].items():
+            low, high = a["tau_interval"]
+            low_rho, high_rho = a["rho_interval"]
+            lines.append(
+                f"| {label} | {a['count']:,} | {a['tau']:.3f} [{low:.3f}, {high:.3f}] "
+                f"| {a['rho']:.3f} [{low_rho:.3f}, {high_rho:.3f}] | {a['recall']:.2f} |"
+            )
+    if results["queries"]:
+        unit = results["benchmark"]["unit"] if results["benchmark"] else ""
+        lines += ["", f"| query | architecture | {results['fitness']} | truth ({unit}) | rank | regret |"]
+        lines += ["|---|---|---|---|---|---|"]
+        for i, q in enumerate(results["queries"], 1):
+            lines.append(
+                f"| {i} | {q['key']} | {number(q['fitness'], 6)} | {number(q['truth'], 5)} "
+                f"| {number(q['rank'])} | {number(q['regret'])} |"
+            )
+    lines += ["", "Files: table.csv (every evaluation), results.json (all of this), journal.jsonl (the record)."]
+    lines += [f"Plots: {', '.join(results['plots'])}."] if results["plots"] else []
+    lines += ["", "```json", _pretty(results), "```", ""]
+    return "\n".join(lines)
+
+
+def answer(results: dict[str, Any]) -> list[str]:
+    """Returns the first lines of the summary, one fact each: what was found and how good it is."""
+    lines = []
+    chosen, benchmark = results["found"], results["benchmark"]
+    if chosen is None:
+        lines.append("found: nothing, no architecture has a score")
+    else:
+        lines.append(f"found: {chosen['key']} ({chosen['chosen_by']}), {chosen['parameters']:,} parameters")
+        scores = ", ".join(f"{label} {number(value, 6)}" for label, value in chosen["scores"].items())
+        lines.append(f"proxy score: {scores}")
+        lines += _truth_lines(results, chosen, benchmark)
+    failures = ", ".join(f"{count} {reason}" for reason, count in results["failures"].items()) or "none"
+    seconds = results["seconds"]
+    lines.append(f"evaluated: {results['evaluations']:,} distinct architectures; failures: {failures}")
+    lines.append(f"seconds: {seconds['wall']:.1f} this session, {seconds['scoring']:.1f} of scoring in all")
+    return lines
+
+
+def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dict[str, Any] | None) -> list[str]:
+    if benchmark is None:
+        return [f"true value: unknown, {results['no_truth']}"]
+    if chosen["truth"] is None:
+        asked = f"; none of the {len(results['queries'])} verified is in it" if results["queries"] else ""
+        return [f"true value: unknown, the architecture is not in {benchmark['name']}{asked}"]
+    at, unit = chosen["standing"], benchmark["unit"]
+    lines = [
+        f"true value: {number(chosen['truth'], 5)} {unit} ({benchmark['metric']}, {benchmark['name']}); "
+        f"the benchmark's best is {number(benchmark['best']['value'], 5)}",
+        f"rank: {at['rank']:,} of {at['of']:,} unique architectures "
+        f"({at['rank_runs']:,} of {at['of_runs']:,} trainings), percentile {at['percentile']:.1f}, "
+        f"regret {number(at['regret'])} {unit}",
+    ]
+    regret = results["regret"]
+    if regret:
+        lines.append(
+            f"queries used: {results['queries_used']}; expected regret of random search with as many: "
+            f"{number(regret['random'][-1])} {unit}; of the largest by parameters: {number(regret['parameters'][-1])}"
+        )
+    else:
+        lines.append("queries used: 0 (the truth above only judges the find)")
+    return lines
+
+
+def _pretty(results: dict[str, Any]) -> str:
+    import json
+
+    if results["found"] is None:
+        return "{}"
+    data = results["found"]["architecture"]
+    if all(isinstance(v, dict) and "op" in v for v in data.values()):
+        body = ",\n".join(f"  {json.dumps(name)}: {json.dumps(node)}" for name, node in data.items())
+        return "{\n" + body + "\n}"
+    return json.dumps(data, indent=1)

@@ -1,0 +1,184 @@
+"""Turns a composed configuration (plain dicts) into the objects of a run, naming whatever is wrong in one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import proxies
+import spaces
+from nas import benchmarks
+from nas.benchmarks import Benchmark
+from nas.errors import ZeronasError, did_you_mean
+from nas.evaluate import Probe, Task
+from proxies.base import Proxy
+from proxies.probes import probe_for
+from proxies.tokens import fingerprint
+from spaces.base import Space
+
+__all__ = ["Settings", "choice", "identity", "make", "number"]
+
+#: space -> the benchmark that ``benchmark=auto`` means
+DEFAULT_BENCHMARK = {"rnn": "nas_bench_nlp", "bert": "flexibert"}
+
+#: keys that do not change what an architecture scores or which are asked for
+_NOT_IDENTITY = frozenset({"budget", "verify", "executor", "run", "fresh", "data_dir", "baselines", "resamples"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The objects that every command shares.
+
+    Attributes:
+        config: the composed configuration, plain.
+        proxies: label -> proxy, the first is the fitness.
+        benchmark: the ground truth, or None with ``no_truth`` saying why.
+    """
+
+    config: Mapping[str, Any]
+    space: Space[Any]
+    probe: Probe
+    proxies: Mapping[str, Proxy]
+    benchmark: Benchmark | None
+    no_truth: str
+    seed: int
+    workers: int
+
+    @property
+    def fitness(self) -> str:
+        """Label of the first proxy."""
+        return next(iter(self.proxies))
+
+    def task(self, extra: Sequence[str] = ()) -> Task:
+        """Returns the evaluation task, with further proxies (by name, default options) behind those asked for."""
+        wanted = dict(self.proxies)
+        for name in extra:
+            wanted.setdefault(name, proxies.get(name))
+        timeout = self.config["executor"].get("timeout")
+        if timeout is not None:
+            timeout = number(self.config["executor"], "timeout", "executor.timeout", low=0.001, whole=False)
+        return Task(self.space, self.probe, wanted, self.seed, str(self.config["device"]), timeout)
+
+    def needed_truth(self) -> Benchmark:
+        """Returns the benchmark.
+
+        Raises:
+            ZeronasError: there is none.
+        """
+        if self.benchmark is None:
+            raise ZeronasError(f"This command needs ground truth, but {self.no_truth}.")
+        return self.benchmark
+
+
+def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
+    """Makes the objects of a run.
+
+    Args:
+        config: the composed configuration as plain dicts and lists.
+        truth_needed: whether ``benchmark=auto`` may fetch the public tables; otherwise it uses them only where
+            ``data_dir`` or NAS_DATA_DIR says they are.
+
+    Raises:
+        ZeronasError: any part of the configuration is wrong.
+    """
+    space = spaces.get(**config["space"]).reduce(config["reduction"])
+    chosen = {label: _proxy(label, options or {}) for label, options in config["proxies"].items()}
+    probe = probe_for(space.name, {k: v for k, v in config["probe"].items() if isinstance(v, Mapping)})
+    benchmark, note = _benchmark(config, space.name, truth_needed)
+    settings = Settings(
+        config,
+        space,
+        probe,
+        chosen,
+        benchmark,
+        note,
+        number(config, "seed", "seed", low=0),
+        number(config["executor"], "workers", "executor.workers", low=1),
+    )
+    settings.task()  # a proxy that does not fit the space is found before anything is computed
+    return settings
+
+
+def _proxy(label: str, options: Mapping[str, Any]) -> Proxy:
+    rest = dict(options)
+    return proxies.get(rest.pop("name", label), **rest)
+
+
+def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Benchmark | None, str]:
+    options = dict(config["benchmark"])
+    name = options.pop("name")
+    data_dir = config["data_dir"]
+    if name == "none":
+        return None, "benchmark=none was chosen"
+    if name == "auto":
+        if space not in DEFAULT_BENCHMARK:
+            return None, f"space '{space}' has no benchmark"
+        if not needed and not data_dir and not os.environ.get("NAS_DATA_DIR"):
+            return None, "no table was at hand (set NAS_DATA_DIR, or run `zeronas data fetch`, then name a benchmark)"
+        name = DEFAULT_BENCHMARK[space]
+    benchmark = benchmarks.get(name, data_dir, **options)
+    if benchmark.space != space:
+        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
+        raise ZeronasError(
+            f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space}' was chosen; "
+            f"for it there is: {', '.join(fitting)}."
+        )
+    return benchmark, ""
+
+
+def number(config: Mapping[str, Any], key: str, label: str, low: float = 0, whole: bool = True) -> Any:
+    """Returns ``config[key]`` if it is a (whole) number of ``low`` or more.
+
+    Raises:
+        ZeronasError: it is not.
+    """
+    value = config[key]
+    kinds = (int,) if whole else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or value < low:
+        kind = "a whole number" if whole else "a number"
+        raise ZeronasError(f"{label} must be {kind} of {low:g} or more, but got {value!r}.")
+    return value
+
+
+def choice(config: Mapping[str, Any], key: str, accepted: Sequence[str]) -> str:
+    """Returns ``config[key]`` if it is one of the accepted words.
+
+    Raises:
+        ZeronasError: it is not.
+    """
+    value = config[key]
+    if value not in accepted:
+        raise ZeronasError(f"Unknown {key} '{value}'.{did_you_mean(str(value), accepted)}")
+    return str(value)
+
+
+def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], str]:
+    """Returns what makes a run the run it is, and its hash.
+
+    Settings that change neither scores nor proposals are left out, so a longer ``budget`` or another number of
+    workers continues the same run.
+    """
+    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    kept["command"] = command
+    texts = {part.get("text") for part in config["probe"].values() if isinstance(part, Mapping)}
+    kept["tokens"] = sorted(fingerprint(text) for text in texts)
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_folder(config: Mapping[str, Any], command: str) -> Path:
+    """Returns the folder of a run: ``run.dir``, or one under ``run.root`` named after the settings."""
+    if config["run"]["dir"]:
+        return Path(str(config["run"]["dir"]))
+    _, digest = identity(config, command)
+    parts = [command, config["space"]["name"]]
+    if command == "search":
+        parts += [config["searcher"]["name"], *list(config["proxies"])[:1], config["pool"]]
+    else:
+        parts += list(config["proxies"])[:2]
+    return Path(str(config["run"]["root"])) / "-".join([*parts, f"s{config['seed']}", digest])
