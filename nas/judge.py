@@ -114,12 +114,12 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def best_so_far(regrets: Sequence[float]) -> list[float]:
+def best_so_far(regrets: Numbers) -> list[float]:
     """Returns the running minimum of the regrets, query by query."""
     return np.minimum.accumulate(np.asarray(regrets, dtype=float)).tolist() if len(regrets) else []
 
 
-def random_regret(regrets: Sequence[float], queries: int) -> list[float]:
+def random_regret(regrets: Numbers, queries: int) -> list[float]:
     """Returns the exact expected best regret after 1, 2, .. ``queries`` random draws without replacement.
 
     With regrets sorted r_1 <= .. <= r_n, the best of k draws is r_i with probability C(n-i, k-1) / C(n, k).
@@ -140,7 +140,7 @@ def random_regret(regrets: Sequence[float], queries: int) -> list[float]:
     return curve
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float, float]:
+def mean_and_error(values: Numbers) -> tuple[float, float, float]:
     """Returns mean, median and standard error of the mean (0 for one value)."""
     a = np.asarray(values, dtype=float)
     error = float(a.std(ddof=1) / np.sqrt(len(a))) if len(a) > 1 else 0.0

@@ -105,14 +105,12 @@ def _by_run(proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, flo
         return {}
     scores = [score for score, _ in runs]
     truth = [benchmark.sign * run.value for _, run in runs]
-    result: dict[str, Any] = {
-        "count": len(runs),
-        "tau": judge.kendall(scores, truth),
-        "rho": judge.spearman(scores, truth),
-    }
+    result: dict[str, Any] = {"count": len(runs), "tau": judge.kendall(scores, truth)}
     column = proxy.column(benchmark.name)
+    if column is None:
+        return result
     both = [(s, run.published[column], t) for (s, run), t in zip(runs, truth, strict=True) if column in run.published]
-    if column is not None and len(both) >= 3:
+    if len(both) >= 3:
         mine, published, values = zip(*both, strict=True)
         result["published"] = {
             "column": column,
@@ -199,7 +197,8 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
     seconds, made = results["seconds"], results["versions"]
     out += [
         "",
-        f"Scoring took {seconds['scoring']:.1f} s of processor time in all ({seconds['wall']:.1f} s this session); made by "
+        f"Scoring took {seconds['scoring']:.1f} s of processor time in all ({seconds['wall']:.1f} s this session); "
+        "made by "
         + ", ".join(f"{name} {version}" for name, version in made.items())
         + ".",
     ]
