@@ -21,6 +21,7 @@ __all__ = [
     "kendall",
     "mean_and_error",
     "random_regret",
+    "ranked_regret",
     "recall_at_top",
     "spearman",
 ]
@@ -138,6 +139,34 @@ def random_regret(regrets: Numbers, queries: int) -> list[float]:
         none_better = none_better * left / (n - k + 1)
         curve.append(float((ordered * (none_better[:-1] - none_better[1:])).sum()))
     return curve
+
+
+def ranked_regret(scores: Numbers, regrets: Numbers, queries: int, orders: int = 200, seed: int = 0) -> list[float]:
+    """Returns the best regret after 1, 2, .. queries of the best-scored members, averaged over orders of tied scores.
+
+    Without ties this is the one curve; with ties at the border a single order would be luck.
+
+    Args:
+        scores: of every member, higher first.
+        regrets: of every member, same order.
+        queries: how many members are queried.
+        orders: random orders averaged over where there are ties.
+        seed: of those orders.
+    """
+    a, b = np.asarray(scores, dtype=float), np.asarray(regrets, dtype=float)
+    k = min(queries, len(a))
+    if not k:
+        return []
+    border = np.sort(a)[::-1][k - 1]
+    candidates = np.flatnonzero(a >= border)
+    ties = len(set(a[candidates].tolist())) < len(candidates)
+    rng = seeds.generator(seed, "tie orders")
+    curves = []
+    for _ in range(orders if ties else 1):
+        shuffled = rng.permutation(candidates)
+        first = shuffled[np.argsort(-a[shuffled], kind="stable")][:k]
+        curves.append(np.minimum.accumulate(b[first]))
+    return np.mean(curves, axis=0).tolist()
 
 
 def mean_and_error(values: Numbers) -> tuple[float, float, float]:

@@ -21,7 +21,22 @@ from nas.errors import ZeronasError
 from nas.judge import random_regret
 from spaces.rules import Feature, Rule
 
-__all__ = ["PICKS", "Effect", "Fit", "Level", "Outcome", "Step", "Table", "fit", "half", "levels_of", "outcome"]
+__all__ = [
+    "PICKS",
+    "Effect",
+    "Effects",
+    "Fit",
+    "Level",
+    "Outcome",
+    "Spread",
+    "Step",
+    "Table",
+    "fit",
+    "half",
+    "holm",
+    "levels_of",
+    "outcome",
+]
 
 #: how many random picks the best is expected of
 PICKS = (1, 5, 10)
@@ -61,7 +76,7 @@ class Effect:
         n: architectures, or layers for a per-layer feature (each layer once).
         mean, sd: of the truth.
         error: standard error of the mean; layers of one architecture share its truth and count as one cluster.
-        effect: mean minus the mean of all.
+        effect: mean minus the mean of all architectures, or of all layers for a per-layer feature.
         residual: the same after the mean of its cell is taken from each truth; the cells cross the levels of the
             features chosen for the rule (without this one).
         residual_error: standard error of the residual.
@@ -238,13 +253,13 @@ def fit(table: Table, effect: float, keep: float, significance: float) -> Fit:
 def _best(
     table: Table, left: np.ndarray, chosen: Sequence[str], effect: float, keep: float, significance: float
 ) -> Step | None:
-    # the best that qualifies; else the best of those that failed fewest of the three demands, with what it failed
+    # The best that qualifies. Else the nearest: it keeps enough, fails fewest demands, and gains most.
     truth, before = table.truth[left], int(left.sum())
     mean, sd = float(truth.mean()), float(truth.std(ddof=1))
     open_features = [name for name in table.levels if name not in chosen]
     cells = table.cells(chosen, left)
     p_values = holm([_f_test(truth, table.counts[name][left], cells) for name in open_features])
-    ranked: list[tuple[tuple[int, float], Step]] = []
+    ranked: list[tuple[tuple[bool, int, float], Step]] = []
     for name, p in zip(open_features, p_values, strict=True):
         for condition in _restrictions(table, name, left):
             kept = left & _allowed(table, {name: condition})
@@ -259,9 +274,9 @@ def _best(
                 failed.append(f"gains {gain / sd:.2f} standard deviations, {effect:g} are needed")
             if after < keep * len(left):
                 failed.append(f"keeps {after / len(left):.1%} of the half, {keep:.0%} are needed")
-            told_apart = gain * math.sqrt(after / (before - after))
+            worth = gain if failed else gain * math.sqrt(after / (before - after))
             step = Step(name, condition, gain, gain / sd, p, before, after, "; ".join(failed))
-            ranked.append(((-len(failed), told_apart), step))
+            ranked.append(((after >= keep * len(left), -len(failed), worth), step))
     return max(ranked, key=lambda item: item[0])[1] if ranked else None  # ties: the first
 
 
@@ -305,10 +320,11 @@ def _f_test(truth: np.ndarray, counts: np.ndarray, cells: np.ndarray) -> float:
     y = _centred(truth[:, None], cells)[:, 0]
     coefficients, _, rank, _ = np.linalg.lstsq(shares, y, rcond=1e-9)
     freedom = len(y) - len(np.unique(cells)) - int(rank)
-    if rank == 0 or freedom < 1 or np.abs(shares).max() < 1e-9:
-        return 1.0
+    total = float((y**2).sum())
+    if rank == 0 or freedom < 1 or np.abs(shares).max() < 1e-9 or total <= 1e-20 * float((truth**2).sum()):
+        return 1.0  # nothing varies, or nothing is left to judge it by
     explained = float(((shares @ coefficients) ** 2).sum())
-    rest = float((y**2).sum()) - explained
+    rest = total - explained
     return float(f.sf(explained / rank / (rest / freedom), rank, freedom)) if rest > 1e-12 * explained else 0.0
 
 
@@ -339,18 +355,18 @@ def _effects(table: Table, chosen: Sequence[str]) -> tuple[Effects, ...]:
     for name, p, p_holm, q, q_holm in zip(names, plain, holm(plain), within, holm(within), strict=True):
         residuals = _centred(table.truth[:, None], cells[name])[:, 0]
         levels = tuple(
-            _effect(level, table.truth, residuals, table.counts[name][:, i])
-            for i, level in enumerate(table.levels[name])
+            _effect(level, table.truth, residuals, table.counts[name], i) for i, level in enumerate(table.levels[name])
         )
         found.append(Effects(name, levels, p, p_holm, q, q_holm))
     return tuple(found)
 
 
-def _effect(level: Level, truth: np.ndarray, residuals: np.ndarray, weights: np.ndarray) -> Effect:
+def _effect(level: Level, truth: np.ndarray, residuals: np.ndarray, counts: np.ndarray, column: int) -> Effect:
+    weights, all_weights = counts[:, column], counts.sum(axis=1)
     mean, sd, error = _moments(truth, weights)
     residual, _, residual_error = _moments(residuals, weights)
-    effect = mean - float(truth.mean())
-    return Effect(level, int(weights.sum()), mean, sd, error, effect, residual, residual_error)
+    overall = float(all_weights @ truth / all_weights.sum())
+    return Effect(level, int(weights.sum()), mean, sd, error, mean - overall, residual, residual_error)
 
 
 def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
@@ -414,12 +430,12 @@ def outcome(values: Sequence[float] | np.ndarray, kept: Sequence[bool] | np.ndar
     whole = _spread(all_values, sign)
     if not len(inside):
         return Outcome(whole, None, math.nan, math.nan, 0.0, 0.0)
-    dropped = len(outside) / len(all_values)
     gain = float(inside.mean() - sign * whole.mean)
-    error = math.nan if len(inside) < 2 or len(outside) == 1 else 0.0
+    error = 0.0 if not len(outside) else math.nan
     if len(inside) > 1 and len(outside) > 1:
-        # the mean of all moves with both parts: gain = dropped share x (mean inside - mean outside)
-        error = dropped * math.sqrt(inside.var(ddof=1) / len(inside) + outside.var(ddof=1) / len(outside))
+        # the mean of all moves with both parts: gain = share dropped * (mean inside - mean outside)
+        parts = [part.var(ddof=1) / len(part) for part in (inside, outside)]
+        error = len(outside) / len(all_values) * math.sqrt(sum(parts))
     order = np.argsort(-sign * all_values, kind="stable")
     top = [float(flags[order[: max(1, round(share * len(order)))]].mean()) for share in (0.1, 0.25)]
     return Outcome(whole, _spread(all_values[flags], sign), gain, error, *top)

@@ -19,11 +19,21 @@ from spaces.base import Counts
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PROXIES", "Need", "Needs", "Proxy", "ProxyFailure", "Record", "Score"]
+__all__ = ["PROXIES", "Need", "Needs", "Proxy", "ProxyFailure", "Record", "Score", "Tap", "Weight"]
 
 #: what a probe pass can be asked for
 Need = str
-NEEDS: frozenset[Need] = frozenset({"shapes", "forward"})
+NEEDS: frozenset[Need] = frozenset(
+    {
+        "shapes",  # counts alone
+        "forward",  # hidden states
+        "activations",  # signs of activation outputs, taps
+        "weights",  # initial weights
+        "backward",  # gradients of the corrected seed (a random direction for BERT, ones for cells)
+        "backward_released",  # gradients of the released seed (ones; y itself where the released code does so)
+        "noise",  # input gradients at noised inputs
+    }
+)
 
 PROXIES: Registry[type[Proxy]] = Registry("proxy")
 
@@ -52,6 +62,29 @@ class Needs:
         return cls(kinds, max((p.layers for p in items), default=0))
 
 
+@dataclass(frozen=True)
+class Tap:
+    """An inner tensor: its name (an operation, "query", "attention", ...), layer from 0, and shape as the space says."""
+
+    name: str
+    layer: int
+    value: Tensor
+    grad: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight matrix (out, in): its name, its part of the network ("attention", "feed_forward", "linear",
+    "embedding"), its layer from 0, its position among the inputs of its node, and its gradient if there is one."""
+
+    name: str
+    part: str
+    layer: int
+    position: int
+    value: Tensor
+    grad: Tensor | None = None
+
+
 @dataclass
 class Record:
     """What one probe pass saw of one untrained architecture.
@@ -70,6 +103,17 @@ class Record:
     seed: int
     counts: Counts
     hidden: list[Tensor] = field(default_factory=list)
+    #: gradients of ``hidden``, same shapes
+    hidden_grads: list[Tensor] = field(default_factory=list)
+    #: what enters the first layer (T, B, E), and its gradient
+    embedding: Tensor | None = None
+    embedding_grad: Tensor | None = None
+    #: noise factor -> gradient (T, B, E) of the noised embedding
+    noisy_grads: dict[float, Tensor] = field(default_factory=dict)
+    #: outputs and other inner tensors, in order of computation
+    taps: list[Tap] = field(default_factory=list)
+    #: weights in the order of the architecture
+    weights: list[Weight] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -198,8 +198,6 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
     out += [
         "",
         f"Scoring took {seconds['scoring']:.1f} s of processor time in all ({seconds['wall']:.1f} s this session); "
-        "made by "
-        + ", ".join(f"{name} {version}" for name, version in made.items())
-        + ".",
+        "made by " + ", ".join(f"{name} {version}" for name, version in made.items()) + ".",
     ]
     return out

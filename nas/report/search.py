@@ -72,7 +72,7 @@ def report(
         "queries": [_query(q) for q in queries],
         "queries_used": sum(q.entry is not None for q in queries),
         "agreement": _agreements(scored, labels, truth, benchmark),
-        "regret": _regrets(settings, queries, pool),
+        "regret": _regrets(settings, scored, queries, pool),
         "seconds": {"wall": wall, "scoring": sum(s.evaluation.seconds for s in scored)},
         "config": settings.config,
         "versions": versions(),
@@ -168,28 +168,35 @@ def _agreements(
     return found_agreements
 
 
-def _regrets(settings: Settings, queries: Sequence[Query], pool: Sequence[Any] | None) -> dict[str, Any]:
-    benchmark = settings.benchmark
+def _regrets(
+    settings: Settings, scored: Sequence[Scored], queries: Sequence[Query], pool: Sequence[Any] | None
+) -> dict[str, Any]:
+    """Best regret after each query, beside random search and the largest by parameters on the same pool.
+
+    ``over_ties`` averages over the orders of tied scores: where the last query is drawn from several architectures of
+    the same score, ``best_so_far`` is one such order.
+    """
+    benchmark, fitness = settings.benchmark, settings.fitness
     standings = [q.standing for q in queries if q.standing is not None]
     if benchmark is None or not standings:
         return {}
     k = len(standings)
     entries = benchmark.entries if pool is None else [benchmark.by_key[a.key] for a in pool]
     regrets = [benchmark.standing(entry.value).regret for entry in entries]
-    curves = {
+    sizes = [settings.space.counts(entry.architecture).parameters for entry in entries]
+    seen = [
+        (s.evaluation.scores[fitness].fitness, benchmark.standing(entry.value).regret)
+        for s in scored
+        if s.evaluation.scores[fitness].value is not None and (entry := benchmark.lookup(s.architecture)) is not None
+    ]
+    return {
         "best_so_far": judge.best_so_far([s.regret for s in standings]),
+        "over_ties": judge.ranked_regret([fit for fit, _ in seen], [regret for _, regret in seen], k),
         "random": judge.random_regret(regrets, k),
-        "parameters": parameter_curve(settings, pool, k),
+        "parameters": judge.ranked_regret(sizes, regrets, k),
+        "pool": len(entries),
+        "best_in_pool": min(regrets),
     }
-    return {**curves, "pool": len(entries), "best_in_pool": min(regrets)}
-
-
-def parameter_curve(settings: Settings, pool: Sequence[Any] | None, k: int) -> list[float]:
-    """Returns the best regret so far when the ``k`` largest architectures of the pool are queried, largest first."""
-    benchmark = settings.needed_truth()
-    members = [e.architecture for e in benchmark.entries] if pool is None else list(pool)
-    largest = sorted(members, key=lambda a: -settings.space.counts(a).parameters)[:k]
-    return judge.best_so_far([benchmark.standing(benchmark.by_key[a.key].value).regret for a in largest])
 
 
 def _plots(
@@ -317,9 +324,14 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     regret = results["regret"]
     if regret:
         lines.append(
-            f"queries used: {results['queries_used']}; expected regret of random search with as many: "
-            f"{number(regret['random'][-1])} {unit}; of the largest by parameters: {number(regret['parameters'][-1])}"
+            f"queries used: {results['queries_used']}; expected regret with as many queries: random search "
+            f"{number(regret['random'][-1])} {unit}, the largest by parameters {number(regret['parameters'][-1])} {unit}"
         )
+        if abs(regret["over_ties"][-1] - regret["best_so_far"][-1]) > 1e-9:
+            lines.append(
+                f"ties: several architectures share the last query's {results['fitness']}; over the orders of tied "
+                f"scores the expected regret is {number(regret['over_ties'][-1])} {unit}"
+            )
     else:
         lines.append("queries used: 0 (the truth above only judges the find)")
     return lines

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from nas.errors import ZeronasError, did_you_mean
 from spaces.base import Counts
 from spaces.rnn.cell import Cell
 
@@ -25,10 +27,31 @@ class RNNSizes:
     embedding: int = 400
     hidden: Sequence[int] = field(default=(600, 600, 400))
 
+    @classmethod
+    def of(cls, sizes: Mapping[str, Any]) -> RNNSizes:
+        """Returns the sizes given by name.
+
+        Raises:
+            ZeronasError: an unknown name, or a size that is no whole number of 1 or more.
+        """
+        names = [item.name for item in fields(cls)]
+        for name, value in sizes.items():
+            if name not in names:
+                raise ZeronasError(f"The RNN model has no size '{name}'.{did_you_mean(name, names)}")
+            values = value if name == "hidden" else [value]
+            if not isinstance(values, (list, tuple)) or not values or not all(map(_is_size, values)):
+                several = ", one per layer" if name == "hidden" else ""
+                raise ZeronasError(f"The RNN model needs {name} of 1 or more{several}, but got {value!r}.")
+        return cls(**sizes)
+
     @property
     def layers(self) -> list[tuple[int, int]]:
         """(input size, hidden size) of every layer."""
         return list(zip([self.embedding, *self.hidden[:-1]], self.hidden, strict=True))
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def parameters(cell: Cell, sizes: RNNSizes) -> int:

@@ -48,11 +48,15 @@ def _with(cell: Cell, /, **changed: tuple[str, tuple[str, ...]]) -> Cell | None:
 
 
 def change_operation(cell: Cell) -> Iterator[Edit]:
-    """Yields the edits that give one node another operation of the same number of inputs."""
+    """Yields the edits that give one node another operation of the same number of inputs.
+
+    The inputs of a linear node have no order, those of a blend do: a linear node becomes a blend in every order.
+    """
     for node in cell.nodes:
         for op, arity in OPERATIONS.items():
             if op != node.op and len(node.inputs) in arity:
-                yield partial(_with, cell, **{node.name: (op, node.inputs)})
+                for inputs in itertools.permutations(node.inputs) if op == "blend" else (node.inputs,):
+                    yield partial(_with, cell, **{node.name: (op, inputs)})
 
 
 def rewire(cell: Cell) -> Iterator[Edit]:

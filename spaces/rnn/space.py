@@ -45,7 +45,7 @@ class RNNSpace(Space[Cell]):
     name = "rnn"
 
     def __init__(self, sizes: Mapping[str, Any] | None = None, rule: Rule | None = None) -> None:
-        self.sizes = shapes.RNNSizes(**dict(sizes or {}))
+        self.sizes = shapes.RNNSizes.of(sizes or {})
         self.rule = rule or Rule()
 
     @property

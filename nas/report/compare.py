@@ -1,0 +1,270 @@
+"""Collates finished searches: what each method found against the benchmark's best, over seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas import judge
+from nas.errors import ZeronasError
+from nas.report import plots
+from nas.report.files import number, write_csv, write_json, write_text
+
+__all__ = ["compare", "lines", "read_run"]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Returns the results of a finished search.
+
+    Raises:
+        ZeronasError: the folder is not there, holds no finished search, or its results cannot be read.
+    """
+    path = folder / "results.json"
+    if not folder.is_dir():
+        raise ZeronasError(f"There is no run folder '{folder}'.")
+    if not path.exists():
+        raise ZeronasError(f"The run folder '{folder}' has no results.json: the search did not finish; run it again.")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ZeronasError(f"'{path}' cannot be read ({error}); run the search again.") from None
+    if not isinstance(results, dict) or results.get("command") != "search":
+        raise ZeronasError(f"'{path}' is not the result of a search; compare takes folders that `zeronas search` made.")
+    return {**results, "folder": str(folder)}
+
+
+def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
+    """Writes summary.md, table.csv (one row a run), results.json and plots; returns what results.json holds.
+
+    Runs that differ in their seed alone form one method. Regret is in the benchmark's unit; standard errors are over
+    seeds. Methods on different benchmarks are tabulated apart.
+    """
+    seen: dict[str, str] = {}
+    methods: dict[str, list[Mapping[str, Any]]] = {}
+    names = _names(runs)
+    for run, name in zip(runs, names, strict=True):
+        identity = json.dumps([name, run["seed"]])
+        if identity in seen:
+            raise ZeronasError(
+                f"The run folders '{seen[identity]}' and '{run['folder']}' hold the same method and seed; give one."
+            )
+        seen[identity] = run["folder"]
+        methods.setdefault(name, []).append(run)
+    results: dict[str, Any] = {
+        "command": "compare",
+        "runs": [run["folder"] for run in runs],
+        "methods": {name: _method(group) for name, group in methods.items()},
+    }
+    write_csv(folder / "table.csv", *_table(runs, names))
+    results["plots"] = _plots(folder, methods, results)
+    write_json(folder / "results.json", results)
+    write_text(folder / "summary.md", _summary(results))
+    return results
+
+
+def _names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names every run by the settings in which the runs differ, the seed left out."""
+    flat = [_settings(run) for run in runs]
+    keys = [key for key in flat[0] if len({json.dumps(f.get(key)) for f in flat}) > 1] if flat else []
+    if not keys:
+        keys = ["fitness"]
+    return [", ".join(_shown(key, f[key]) for key in keys) for f in flat]
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "space": run["space"],
+        "benchmark": (run["benchmark"] or {}).get("name", "none"),
+        "pool": run["pool"],
+        "reduction": run["reduction"],
+        "searcher": run["searcher"],
+        "searcher options": run["config"]["searcher"],
+        "fitness": run["fitness"],
+        "proxy options": run["config"]["proxies"].get(run["fitness"]),
+        "probe": run["probe"],
+        "probe settings": run["config"]["probe"],
+        "reading": run["config"].get("bert_reading") if run["space"] == "bert" else None,
+        "budget": run["config"]["budget"],
+        "verified": len(run["queries"]),
+    }
+
+
+def _shown(key: str, value: Any) -> str:
+    if key in ("fitness", "searcher", "space", "benchmark"):
+        return str(value)
+    if isinstance(value, dict):
+        value = " ".join(f"{k}={v}" for k, v in value.items()) or "none"
+    return f"{key} {value}"
+
+
+def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    known = [run for run in group if run["found"] and run["found"]["truth"] is not None]
+    summary: dict[str, Any] = {
+        "seeds": [run["seed"] for run in group],
+        "with_truth": len(known),
+        "evaluations": _spread([run["evaluations"] for run in group]),
+        "seconds": _spread([run["seconds"]["scoring"] for run in group]),
+        "benchmark": group[0]["benchmark"],
+    }
+    if known:
+        summary["truth"] = _spread([run["found"]["truth"] for run in known])
+        summary["regret"] = _spread([run["found"]["standing"]["regret"] for run in known])
+        summary["rank"] = _spread([run["found"]["standing"]["rank"] for run in known])
+        summary["queries"] = _spread([run["queries_used"] for run in known])
+        curves = [run["regret"] for run in known if run["regret"]]
+        if curves:
+            shortest = min(len(c["best_so_far"]) for c in curves)
+            stacked = np.array([c["best_so_far"][:shortest] for c in curves])
+            summary["curve"] = stacked.mean(axis=0).tolist()
+            summary["curve_error"] = (
+                (stacked.std(axis=0, ddof=1) / np.sqrt(len(curves))).tolist() if len(curves) > 1 else [0.0] * shortest
+            )
+            summary["random_curve"] = np.mean([c["random"][:shortest] for c in curves], axis=0).tolist()
+            summary["parameters_curve"] = np.mean([c["parameters"][:shortest] for c in curves], axis=0).tolist()
+    return summary
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    mean, median, error = judge.mean_and_error(values)
+    return {"mean": mean, "median": median, "standard_error": error, "values": list(values)}
+
+
+def _table(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+    header = [
+        "method",
+        "seed",
+        "benchmark",
+        "found",
+        "score",
+        "truth",
+        "rank",
+        "regret",
+        "queries",
+        "evaluations",
+        "folder",
+    ]
+    rows = []
+    for run, name in zip(runs, names, strict=True):
+        chosen = run["found"] or {}
+        at = chosen.get("standing") or {}
+        score = chosen.get("scores", {}).get(run["fitness"])
+        rows.append(
+            [
+                name,
+                run["seed"],
+                (run["benchmark"] or {}).get("name"),
+                chosen.get("key"),
+                score,
+                chosen.get("truth"),
+                at.get("rank"),
+                at.get("regret"),
+                run["queries_used"],
+                run["evaluations"],
+                run["folder"],
+            ]
+        )
+    return header, rows
+
+
+def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(results["methods"].items(), key=lambda item: item[1].get("regret", {"mean": float("inf")})["mean"])
+
+
+def lines(results: Mapping[str, Any]) -> list[str]:
+    """Returns the comparison as lines of text, best mean regret first, one table per benchmark."""
+    out: list[str] = []
+    for benchmark in _benchmarks(results):
+        shown = [["method", "seeds", "found: mean +- s.e.", "median", "best", "regret: mean +- s.e.", "median", "rank"]]
+        for name, m in _ordered(results):
+            if ((m["benchmark"] or {}).get("name")) != benchmark:
+                continue
+            best = number((m["benchmark"] or {}).get("best", {}).get("value"), 5)
+            cells = ["no truth", "", best, "no truth", "", ""]
+            if "truth" in m:
+                t, r = m["truth"], m["regret"]
+                cells = [
+                    f"{number(t['mean'], 5)} +- {number(t['standard_error'], 2)}",
+                    number(t["median"], 5),
+                    best,
+                    f"{number(r['mean'], 3)} +- {number(r['standard_error'], 2)}",
+                    number(r["median"], 3),
+                    number(m["rank"]["mean"], 4),
+                ]
+            shown.append([name, str(len(m["seeds"])), *cells])
+            if "random_curve" in m:
+                random = m["random_curve"][-1]
+                random_row = ["random search (expected)", "all", "", "", best, number(random, 3), "", ""]
+        if any("random_curve" in m for _, m in _ordered(results)):
+            shown.append(random_row)
+        widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
+        unit = next((m["benchmark"] for _, m in _ordered(results) if m["benchmark"]), None)
+        if benchmark and unit:
+            out.append(f"{benchmark}: {unit['metric']}, {unit['architectures']:,} unique architectures")
+        out += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown]
+    return out
+
+
+def _benchmarks(results: Mapping[str, Any]) -> list[str | None]:
+    return list(dict.fromkeys((m["benchmark"] or {}).get("name") for m in results["methods"].values()))
+
+
+def _summary(results: Mapping[str, Any]) -> str:
+    table = "\n".join(lines(results))
+    return (
+        f"# {len(results['runs'])} searches compared\n\n```\n{table}\n```\n\n"
+        "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
+        "rank 1 is the best. s.e.: standard error over seeds (0 for one seed). Random search: exact expectation at the "
+        "same number of queries on the same pool.\n\n"
+        "Files: table.csv (one row a run), results.json. "
+        f"Plots: {', '.join(results['plots']) or 'none, no run has a truth'}.\n"
+    )
+
+
+def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], results: Mapping[str, Any]) -> list[str]:
+    made = []
+    for benchmark in _benchmarks(results):
+        shown = [
+            (n, m) for n, m in _ordered(results) if (m["benchmark"] or {}).get("name") == benchmark and "regret" in m
+        ]
+        if not shown:
+            continue
+        unit = shown[0][1]["benchmark"]["unit"]
+        path = folder / f"found_{benchmark}.png"
+        figure, axes = plots.subplots(width=6.4, height=1.6 + 0.55 * len(shown))
+        ax = axes[0, 0]
+        for i, (_, m) in enumerate(reversed(shown)):
+            values, r = m["regret"]["values"], m["regret"]
+            ax.scatter(values, [i] * len(values), s=26, color=plots.COLOURS[0], alpha=0.7, zorder=3)
+            ax.errorbar(
+                [r["mean"]], [i], xerr=[r["standard_error"]], fmt="D", color=plots.COLOURS[1], capsize=4, zorder=2
+            )
+        ax.set_yticks(range(len(shown)), [n for n, _ in reversed(shown)])
+        ax.set_ylim(-0.6, len(shown) - 0.4)
+        ax.set_xlim(left=0)
+        random = [m["random_curve"][-1] for _, m in shown if "random_curve" in m]
+        if random:
+            ax.axvline(float(np.mean(random)), linestyle="--", color="#555555", label="random search (expected)")
+            ax.legend(fontsize=8)
+        ax.set_xlabel(f"regret of the architecture found ({unit}); dots: seeds, diamond: mean and s.e.")
+        ax.set_title(f"{benchmark}: searched against the benchmark's best", fontsize=11)
+        made.append(plots.save(figure, path).name)
+        curves = {n: m["curve"] for n, m in shown if "curve" in m}
+        if curves:
+            first = next(m for _, m in shown if "curve" in m)
+            errors = {n: m["curve_error"] for n, m in shown if "curve" in m}
+            both = {
+                **curves,
+                "random search (expected)": first["random_curve"],
+                "parameters, largest first": first["parameters_curve"],
+            }
+            path = folder / f"regret_{benchmark}.png"
+            made.append(
+                plots.regret_curves(
+                    path, both, unit, f"{benchmark}: mean over seeds, bands: standard error", errors
+                ).name
+            )
+    return made
