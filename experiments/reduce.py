@@ -379,6 +379,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _plot(path: Path, fitted: Fit, values: np.ndarray, kept: np.ndarray, benchmark: Benchmark) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     count = sum(len(e.levels) for e in fitted.effects)
     figure = Figure(figsize=(13, max(6.5, 0.23 * count + 1.5)), layout="constrained")
@@ -399,7 +400,7 @@ def _plot(path: Path, fitted: Fit, values: np.ndarray, kept: np.ndarray, benchma
     ax.set_title("truth on the testing half", fontsize=11)
     ax.set_xlabel(f"{benchmark.metric}\n({benchmark.unit}, {direction} is better)")
     ax.set_ylabel("architectures")
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     ax = axes["best"]
     for (label, part), colour in zip(sets.items(), COLOURS, strict=False):
@@ -440,8 +441,7 @@ def _plot_effects(ax: Any, fitted: Fit, benchmark: Benchmark) -> None:
     ax.set_ylim(y - 0.2, -0.8)
     ax.set_xlabel(f"difference from the mean ({benchmark.unit}; right is better)")
     ax.set_title(f"features on the fitting half of {benchmark.name}", fontsize=11)
-    if labels:
-        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -1 / len(labels)), ncols=2, frameon=False)
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
 
 
 @hydra.main(config_path="pkg://conf", config_name="reduce", version_base="1.3")

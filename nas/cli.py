@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "guarded", "main"]
 COMMANDS = {
     "search": "propose architectures, score them untrained, report the best",
     "rank": "score every architecture of a benchmark and compare with the truth",
+    "score": "score one architecture of your own: its proxies, sizes and, where known, its truth",
     "compare": "collate finished searches: searched against the benchmark's best",
     "reduce": "the qualitative analysis: which features pay, and the reduced space they imply",
     "data": "list, fetch and check the public tables",
@@ -125,9 +126,9 @@ def _hydra_sentence(error: Exception) -> str | None:
     unknown = re.match(r"Could not override '?([\w@/.]+)'?\. No match in the defaults list", text)
     if unknown:
         return f"There is no group '{unknown.group(1)}'."
-    broken = re.search(r"(?:parsing override|mismatched|LexerNoViableAlt).*", text)
-    if broken:
-        return f"The command line cannot be read ({text.split(' See https')[0]}); settings are written KEY=VALUE."
+    if re.search(r"parsing override|mismatched|no viable|LexerNoViableAlt|token recognition", text):
+        problem = re.split(r" See https| expecting ", text)[0]
+        return f"The command line cannot be read ({problem}); settings are written KEY=VALUE, lists KEY=[A,B]."
     return text
 
 

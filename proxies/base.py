@@ -64,7 +64,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Tap:
-    """An inner tensor: its name (an operation, "query", "attention", ...), layer from 0, and shape as the space says."""
+    """An inner tensor: its name (an operation, "query", ...), its layer from 0; the space says its shape."""
 
     name: str
     layer: int

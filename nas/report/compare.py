@@ -67,12 +67,24 @@ def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
 
 
 def _names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names every run by the settings in which the runs differ, the seed left out."""
+    """Names every run by the settings in which the runs differ, the seed left out.
+
+    Options of a proxy, searcher or probe are named only where runs of the same one differ in them.
+    """
     flat = [_settings(run) for run in runs]
-    keys = [key for key in flat[0] if len({json.dumps(f.get(key)) for f in flat}) > 1] if flat else []
-    if not keys:
-        keys = ["fitness"]
-    return [", ".join(_shown(key, f[key]) for key in keys) for f in flat]
+    keys = []
+    for key in flat[0]:
+        owner = _OWNERS.get(key)
+        groups: dict[Any, set[str]] = {}
+        for settings in flat:
+            groups.setdefault(settings.get(owner) if owner else None, set()).add(json.dumps(settings.get(key)))
+        if any(len(values) > 1 for values in groups.values()):
+            keys.append(key)
+    return [", ".join(_shown(key, settings[key]) for key in keys or ["fitness"]) for settings in flat]
+
+
+#: settings that are read as options of another setting
+_OWNERS = {"proxy options": "fitness", "searcher options": "searcher", "probe settings": "probe", "benchmark": "space"}
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +191,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     out: list[str] = []
     for benchmark in _benchmarks(results):
         shown = [["method", "seeds", "found: mean +- s.e.", "median", "best", "regret: mean +- s.e.", "median", "rank"]]
+        random_row: list[str] = []
         for name, m in _ordered(results):
             if ((m["benchmark"] or {}).get("name")) != benchmark:
                 continue
@@ -198,7 +211,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
             if "random_curve" in m:
                 random = m["random_curve"][-1]
                 random_row = ["random search (expected)", "all", "", "", best, number(random, 3), "", ""]
-        if any("random_curve" in m for _, m in _ordered(results)):
+        if random_row:
             shown.append(random_row)
         widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
         unit = next((m["benchmark"] for _, m in _ordered(results) if m["benchmark"]), None)
@@ -234,7 +247,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
             continue
         unit = shown[0][1]["benchmark"]["unit"]
         path = folder / f"found_{benchmark}.png"
-        figure, axes = plots.subplots(width=6.4, height=1.6 + 0.55 * len(shown))
+        figure, axes = plots.subplots(width=7.2, height=1.9 + 0.45 * len(shown))
         ax = axes[0, 0]
         for i, (_, m) in enumerate(reversed(shown)):
             values, r = m["regret"]["values"], m["regret"]
@@ -248,9 +261,9 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
         random = [m["random_curve"][-1] for _, m in shown if "random_curve" in m]
         if random:
             ax.axvline(float(np.mean(random)), linestyle="--", color="#555555", label="random search (expected)")
-            ax.legend(fontsize=8)
-        ax.set_xlabel(f"regret of the architecture found ({unit}); dots: seeds, diamond: mean and s.e.")
-        ax.set_title(f"{benchmark}: searched against the benchmark's best", fontsize=11)
+            ax.legend(fontsize=8, loc="lower right")
+        ax.set_xlabel(f"regret of the find ({unit}); dots: seeds, diamond: mean and s.e.")
+        figure.suptitle(f"{benchmark}: searched against the benchmark's best", fontsize=11)
         made.append(plots.save(figure, path).name)
         curves = {n: m["curve"] for n, m in shown if "curve" in m}
         if curves:

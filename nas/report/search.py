@@ -324,8 +324,8 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     regret = results["regret"]
     if regret:
         lines.append(
-            f"queries used: {results['queries_used']}; expected regret with as many queries: random search "
-            f"{number(regret['random'][-1])} {unit}, the largest by parameters {number(regret['parameters'][-1])} {unit}"
+            f"queries used: {results['queries_used']}; expected regret ({unit}) with as many queries: random search "
+            f"{number(regret['random'][-1])}, the largest by parameters {number(regret['parameters'][-1])}"
         )
         if abs(regret["over_ties"][-1] - regret["best_so_far"][-1]) > 1e-9:
             lines.append(

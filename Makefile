@@ -1,0 +1,28 @@
+# `make search` and `make test` do all their own set-up: they make .venv, install with constraints.txt, and run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: search test lint clean
+.DEFAULT_GOAL := search
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+# The main job: evolution over RNN cells with hidden covariance as fitness. ARGS="seed=1 budget=500" changes it.
+search: $(STAMP)
+	$(BIN)/zeronas search $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

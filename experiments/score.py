@@ -1,0 +1,108 @@
+"""``zeronas score arch=FILE``: one architecture of the user's own, its proxies, sizes and, where known, its truth."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from experiments.app import plain, reported
+from nas.cli import guarded
+from nas.errors import ZeronasError
+from nas.evaluate import Evaluator
+from nas.report.files import number
+from nas.report.plots import draw_architecture
+from nas.settings import make
+from spaces.base import Space
+from spaces.rnn import NAMED_CELLS, named_cell
+
+__all__ = ["main", "read_architecture", "run"]
+
+
+def read_architecture(space: Space[Any], given: Any) -> Any:
+    """Returns the architecture given as a file of JSON, as JSON, as decoded JSON, or as the name of a known cell.
+
+    Raises:
+        ZeronasError: nothing given, no such file, or a malformed architecture.
+    """
+    if given is None:
+        raise ZeronasError("score needs an architecture: arch=FILE with its JSON, or arch=RNN, LSTM or GRU.")
+    if not isinstance(given, str):
+        return space.parse(given)
+    if space.name == "rnn" and given in NAMED_CELLS:
+        return named_cell(given)
+    if given.lstrip().startswith(("{", "[", '"')):
+        return space.parse(given)
+    try:
+        text = Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ZeronasError(
+            f"The architecture '{given}' cannot be read ({reason}); give a file of JSON"
+            + (f", or one of {', '.join(NAMED_CELLS)}." if space.name == "rnn" else ".")
+        ) from None
+    return space.parse(text)
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Scores one architecture, prints what is known of it and returns it.
+
+    Raises:
+        ZeronasError: any setting or the architecture is wrong.
+    """
+    settings = make(config, truth_needed=False)
+    architecture = read_architecture(settings.space, config["arch"])
+    with Evaluator(settings.task()) as evaluator:
+        evaluation = next(iter(evaluator.map([architecture])))
+    counts = settings.space.counts(architecture)
+    print(f"key: {architecture.key}")
+    for label, score in evaluation.scores.items():
+        print(f"{label}: {number(score.value, 8) if score.value is not None else f'none, {score.reason}'}")
+    print(
+        f"parameters: {counts.parameters:,}; FLOPs per token: {counts.flops:,}; "
+        f"depth: {counts.depth}; width: {counts.width}"
+    )
+    described = settings.space.describe(architecture)
+    print(f"features: {json.dumps({k: v for k, v in described.items() if k != 'parameters'})}")
+    truth = None
+    if settings.benchmark is None:
+        print(f"truth: unknown, {settings.no_truth}")
+    else:
+        entry = settings.benchmark.lookup(architecture)
+        if entry is None:
+            print(f"truth: unknown, the architecture is not in {settings.benchmark.name}")
+        else:
+            truth = entry.value
+            at = settings.benchmark.standing(truth)
+            print(
+                f"truth: {number(truth, 5)} {settings.benchmark.unit} ({settings.benchmark.name}), mean of "
+                f"{len(entry.runs)} trainings; rank {at.rank:,} of {at.of:,}, percentile {at.percentile:.1f}, "
+                f"regret {number(at.regret)}"
+            )
+    if config["draw"]:
+        path = Path(str(config["draw"]))
+        draw_architecture(path, settings.space.readable(architecture).to_graph(), architecture.key)
+        print(f"drawing: {path}")
+    return {
+        "key": architecture.key,
+        "scores": {label: score.value for label, score in evaluation.scores.items()},
+        "truth": truth,
+    }
+
+
+@hydra.main(config_path="pkg://conf", config_name="score", version_base="1.3")
+def _app(config: DictConfig) -> None:
+    reported(run, plain(config))
+
+
+def main() -> None:
+    """Runs the command line."""
+    _app()
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
