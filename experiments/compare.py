@@ -26,7 +26,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: no runs were given, one cannot be read, or the comparison cannot be written.
     """
     folders = [Path(found) for text in config["runs"] for found in (sorted(glob.glob(str(text))) or [str(text)])]
-    folders = [f for f in dict.fromkeys(folders)]
+    folders = list(dict.fromkeys(folders))
     if not folders:
         raise ZeronasError("compare needs run folders, but none were given; for example: zeronas compare runs/search-*")
     runs = [read_run(folder) for folder in folders]

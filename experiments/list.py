@@ -31,11 +31,22 @@ def _proxies() -> list[list[str]]:
 
     rows = [["proxy", "options", "needs", "better", "spaces", "source", "what"]]
     for name in proxies.PROXIES:
+        kinds = proxies.kinds_of(name)
         kind = proxies.PROXIES.get(name)
         options = " ".join(f"{key}={value}" for key, value in proxies.options_of(name).items()) or "-"
         better = "higher" if kind.higher_is_better else "lower"
         needs = "+".join(sorted(kind.needs)) or "nothing"
-        rows.append([name, options, needs, better, "+".join(kind.spaces), kind.source, _first_line(kind.__doc__)])
+        rows.append(
+            [
+                name,
+                options,
+                needs,
+                better,
+                "+".join(sorted(kinds, reverse=True)),
+                kind.source,
+                _first_line(kind.__doc__),
+            ]
+        )
     return rows
 
 

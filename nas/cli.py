@@ -109,9 +109,13 @@ def _hydra_sentence(error: Exception) -> str | None:
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
+    from proxies.names import proxy_of
+
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = [str(option) for option in error.options or []]
+        if group == "proxy" and proxy_of(name):
+            return f"Unknown proxy '{name}'. Did you mean '{proxy_of(name)}', as it is called here?"
         if group and options:
             return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
         return f"There is no configuration '{error.missing_cfg_file}'."

@@ -141,32 +141,27 @@ def random_regret(regrets: Numbers, queries: int) -> list[float]:
     return curve
 
 
-def ranked_regret(scores: Numbers, regrets: Numbers, queries: int, orders: int = 200, seed: int = 0) -> list[float]:
-    """Returns the best regret after 1, 2, .. queries of the best-scored members, averaged over orders of tied scores.
+def ranked_regret(scores: Numbers, regrets: Numbers, queries: int) -> list[float]:
+    """Returns the expected best regret after 1, 2, .. queries of the best-scored members, over all orders of ties.
 
-    Without ties this is the one curve; with ties at the border a single order would be luck.
+    Without ties this is the one curve; with ties a single order would be luck. Exact: members that score above the
+    k-th place are all queried, and those that share its score are drawn without replacement.
 
     Args:
         scores: of every member, higher first.
         regrets: of every member, same order.
         queries: how many members are queried.
-        orders: random orders averaged over where there are ties.
-        seed: of those orders.
     """
     a, b = np.asarray(scores, dtype=float), np.asarray(regrets, dtype=float)
-    k = min(queries, len(a))
-    if not k:
-        return []
-    border = np.sort(a)[::-1][k - 1]
-    candidates = np.flatnonzero(a >= border)
-    ties = len(set(a[candidates].tolist())) < len(candidates)
-    rng = seeds.generator(seed, "tie orders")
-    curves = []
-    for _ in range(orders if ties else 1):
-        shuffled = rng.permutation(candidates)
-        first = shuffled[np.argsort(-a[shuffled], kind="stable")][:k]
-        curves.append(np.minimum.accumulate(b[first]))
-    return np.mean(curves, axis=0).tolist()
+    curve: list[float] = []
+    best = np.inf
+    for score in np.unique(a)[::-1]:
+        if len(curve) >= queries:
+            break
+        tied = b[a == score]
+        curve += random_regret(np.minimum(tied, best), min(len(tied), queries - len(curve)))
+        best = min(best, float(tied.min()))
+    return curve
 
 
 def mean_and_error(values: Numbers) -> tuple[float, float, float]:

@@ -40,6 +40,11 @@ class Pool(ABC):
         """Number of members, or None where it is not known."""
         return None
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether every member is known to be visited."""
+        return False
+
     def take(self, architecture: Any) -> Any:
         """Marks a member as visited and returns it."""
         self.visited.add(architecture.key)
@@ -94,7 +99,7 @@ class BenchmarkPool(Pool):
 
     def __init__(self, space: Space[Any], architectures: Sequence[Any]) -> None:
         super().__init__(space)
-        self.members = [a for a in architectures if space.contains(a)]
+        self.members = list({a.key: a for a in reversed(architectures) if space.contains(a)}.values())[::-1]
         if not self.members:
             raise ZeronasError(
                 f"None of the benchmark's {len(architectures)} architectures obeys the reduction "
@@ -108,6 +113,11 @@ class BenchmarkPool(Pool):
     def size(self) -> int:
         """Number of members."""
         return len(self.members)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every member is visited."""
+        return not self.free.any()
 
     def take(self, architecture: Any) -> Any:
         """Marks a member as visited and returns it."""

@@ -58,7 +58,7 @@ class Settings:
         """Returns the evaluation task, with further proxies (by name, default options) behind those asked for."""
         wanted = dict(self.proxies)
         for name in extra:
-            wanted.setdefault(name, proxies.get(name))
+            wanted.setdefault(name, proxies.get(name, self.space.name))
         timeout = self.config["executor"].get("timeout")
         if timeout is not None:
             timeout = number(self.config["executor"], "timeout", "executor.timeout", low=0.001, whole=False)
@@ -87,7 +87,7 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
         ZeronasError: any part of the configuration is wrong.
     """
     space = spaces.get(**config["space"]).reduce(config["reduction"])
-    chosen = {label: _proxy(label, options or {}) for label, options in config["proxies"].items()}
+    chosen = {label: _proxy(label, options or {}, space.name) for label, options in config["proxies"].items()}
     probe = probe_for(space.name, {k: v for k, v in config["probe"].items() if isinstance(v, Mapping)})
     benchmark, note = _benchmark(config, space.name, truth_needed)
     settings = Settings(
@@ -104,9 +104,9 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
     return settings
 
 
-def _proxy(label: str, options: Mapping[str, Any]) -> Proxy:
+def _proxy(label: str, options: Mapping[str, Any], space: str) -> Proxy:
     rest = dict(options)
-    return proxies.get(rest.pop("name", label), **rest)
+    return proxies.get(rest.pop("name", label), space, **rest)
 
 
 def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Benchmark | None, str]:
@@ -165,8 +165,9 @@ def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], s
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     kept["command"] = command
-    texts = {part.get("text") for part in config["probe"].values() if isinstance(part, Mapping)}
-    kept["tokens"] = sorted(fingerprint(text) for text in texts)
+    space = config["space"]["name"]
+    kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}
+    kept["tokens"] = fingerprint(kept["probe"].get("text"))
     text = json.dumps(kept, sort_keys=True, default=str)
     return json.loads(text), hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -11,15 +11,30 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from nas.errors import ZeronasError
 from nas.registry import Registry
 from spaces.base import Counts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PROXIES", "Need", "Needs", "Proxy", "ProxyFailure", "Record", "Score", "Tap", "Weight"]
+    from spaces.base import Space
+
+__all__ = [
+    "PROXIES",
+    "Need",
+    "Needs",
+    "Noise",
+    "Proxy",
+    "ProxyFailure",
+    "Record",
+    "Score",
+    "Tap",
+    "Weight",
+    "checked_variant",
+]
 
 #: what a probe pass can be asked for
 Need = str
@@ -35,7 +50,26 @@ NEEDS: frozenset[Need] = frozenset(
     }
 )
 
+#: a noised pass: a factor, and what it multiplies per step and unit: the "variance" or the "deviation" of the
+#: embedding over the batch
+Noise = tuple[float, str]
+
 PROXIES: Registry[type[Proxy]] = Registry("proxy")
+
+
+#: "released": what a published column holds, flaws included; "corrected": the definition made sound
+VARIANTS = ("released", "corrected")
+
+
+def checked_variant(proxy: str, variant: str) -> str:
+    """Returns ``variant``.
+
+    Raises:
+        ZeronasError: it is not one of ``VARIANTS``.
+    """
+    if variant not in VARIANTS:
+        raise ZeronasError(f"{proxy} needs variant=released or variant=corrected, but got variant={variant!r}.")
+    return variant
 
 
 class ProxyFailure(Exception):
@@ -49,17 +83,20 @@ class Needs:
     Attributes:
         kinds: union of their needs.
         layers: how many layers must be run (the first ones).
+        noises: the noised passes, where ``kinds`` has "noise".
     """
 
     kinds: frozenset[Need]
     layers: int
+    noises: frozenset[Noise] = frozenset()
 
     @classmethod
     def union(cls, proxies: Iterable[Proxy]) -> Needs:
         """Returns what all of ``proxies`` need together."""
         items = list(proxies)
         kinds: frozenset[Need] = frozenset().union(*(p.needs for p in items))
-        return cls(kinds, max((p.layers for p in items), default=0))
+        noises: frozenset[Noise] = frozenset().union(*(p.noises for p in items))
+        return cls(kinds, max((p.layers for p in items), default=0), noises)
 
 
 @dataclass(frozen=True)
@@ -83,6 +120,8 @@ class Weight:
     position: int
     value: Tensor
     grad: Tensor | None = None
+    #: gradient of the released seed, where it is not that of ``grad``
+    released_grad: Tensor | None = None
 
 
 @dataclass
@@ -105,15 +144,25 @@ class Record:
     hidden: list[Tensor] = field(default_factory=list)
     #: gradients of ``hidden``, same shapes
     hidden_grads: list[Tensor] = field(default_factory=list)
+    #: for cells, per layer, h_0 after the last step (B, d), and its gradient
+    final: list[Tensor] = field(default_factory=list)
+    final_grads: list[Tensor] = field(default_factory=list)
     #: what enters the first layer (T, B, E), and its gradient
     embedding: Tensor | None = None
     embedding_grad: Tensor | None = None
-    #: noise factor -> gradient (T, B, E) of the noised embedding
-    noisy_grads: dict[float, Tensor] = field(default_factory=dict)
+    #: noise -> gradient (T, B, E) of the noised embedding
+    noisy_grads: dict[Noise, Tensor] = field(default_factory=dict)
     #: outputs and other inner tensors, in order of computation
     taps: list[Tap] = field(default_factory=list)
     #: weights in the order of the architecture
     weights: list[Weight] = field(default_factory=list)
+    #: the architecture, and the space (with its reading and its reduction) that it was taken from
+    architecture: Any = None
+    origin: Space[Any] | None = None
+    #: records of further initialisations of the same architecture, where the probe makes several
+    repeats: list[Record] = field(default_factory=list)
+    #: results that several proxies share, each computed by the first that needs it
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -144,12 +193,14 @@ class Proxy(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
-    needs: ClassVar[frozenset[Need]]
+    needs: frozenset[Need]
     spaces: ClassVar[tuple[str, ...]]
     higher_is_better: ClassVar[bool] = True
 
     #: number of layers the probe must run
     layers: int = 0
+    #: noised passes the probe must run
+    noises: frozenset[Noise] = frozenset()
 
     @abstractmethod
     def __call__(self, record: Record) -> float:

@@ -1,13 +1,14 @@
-"""The probe of BERT configurations: one forward pass of an untrained encoder."""
+"""The probe of BERT configurations: one forward pass of an untrained encoder, and one backward pass per seed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas import seeds
 from nas.errors import ZeronasError
-from proxies.base import Needs, Record
+from proxies.base import Need, Needs, Record, Tap, Weight
 from proxies.tokens import token_ids
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BertProbe"]
 
 _LONGEST = 512
+_DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,27 @@ class BertProbe:
         batch: examples B.
         steps: tokens T of an example, at most 512.
         vocabulary: rows of the word table; a small one changes no other module.
+        padding: share of the positions of each example, at its end, that are padding (id 0, whose word vector is 0);
+            as in the released encoder they are attended to.
         train_mode: leave drop-out on, as the paper's released code does.
         text: path of a text to read instead of Zipf-distributed ids.
+        dtype: "float32" or "float64", of weights and all that follows; the weights are the same.
+        init: "derived": weights from (seed, key). "released": the random stream of the paper's released code is
+            replayed, which seeds one generator with ``seed`` for each network, so that all share the embeddings; with
+            seed 0 and vocabulary 30522 these are the weights of the published metrics.
+        initialisations: how many networks are made of each architecture; those after the first are ``repeats``.
+
+    The record holds, in the shapes of ``spaces.bert.module.Tap`` and only where asked for:
+
+    - forward: ``hidden`` (T, B, h) of each layer;
+    - activations: ``taps``, all named tensors but "embedding" and "hidden";
+    - weights: ``weights``, the Linears of all layers in order (part "attention", whatever the operation, or
+      "feed_forward") and the position table (name "position", part "embedding", layer -1; (512, 128));
+    - backward: the gradients of the sum over examples and tokens of the output along one random unit direction, the
+      same for all architectures of a hidden size: ``grad`` of the Linears and of the taps "context", ``embedding``
+      and ``embedding_grad`` (T, B, h);
+    - backward_released: ``released_grad`` of all weights, for the released seed of ones. As the output is that of a
+      LayerNorm that starts at 1 and 0, its entries sum to zero, so these gradients are rounding noise.
     """
 
     batch: int = 16
@@ -38,40 +59,114 @@ class BertProbe:
     vocabulary: int = 1000
     train_mode: bool = False
     text: str | None = None
+    dtype: str = "float32"
+    initialisations: int = 1
+    init: str = "derived"
+    padding: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps", "vocabulary"):
+        for name in ("batch", "steps", "vocabulary", "initialisations"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ZeronasError(f"The probe needs {name} to be a whole number of 1 or more, but got {value!r}.")
         if self.steps > _LONGEST:
             raise ZeronasError(f"The probe needs steps to be at most {_LONGEST} tokens, but got {self.steps}.")
+        if not isinstance(self.padding, (int, float)) or not 0 <= self.padding <= 1:
+            raise ZeronasError(f"The probe needs padding to be a share from 0 to 1, but got padding={self.padding!r}.")
+        if self.init not in ("derived", "released"):
+            raise ZeronasError(f"The probe needs init=derived or init=released, but got init={self.init!r}.")
+        if self.dtype not in _DTYPES:
+            raise ZeronasError(f"The probe needs dtype=float32 or dtype=float64, but got dtype={self.dtype!r}.")
 
     def observe(
         self, space: Space[Any], architecture: BertConfig, needs: Needs, seed: int, device: str = "cpu"
     ) -> Record:
         """Makes the record of one configuration under the space's reading."""
-        record = Record(space.name, architecture.key, seed, space.counts(architecture))
-        if "forward" in needs.kinds:
-            record.hidden = self._hidden_states(space, architecture, seed, device)
+        counts = space.counts(architecture)
+        record = Record(space.name, architecture.key, seed, counts, architecture=architecture, origin=space)
+        kinds = needs.kinds - {"shapes"}
+        if kinds:
+            record.repeats = [replace(record, kept={}) for _ in range(self.initialisations - 1)]
+            for number, target in enumerate([record, *record.repeats]):
+                self._look(target, space, architecture, kinds, number, device)
         return record
 
-    def _hidden_states(self, space: Space[Any], config: BertConfig, seed: int, device: str) -> list[Tensor]:
+    def _look(
+        self, record: Record, space: Space[Any], config: BertConfig, kinds: frozenset[Need], number: int, device: str
+    ) -> None:
+        """Fills the record of initialisation ``number``: one forward pass, then one backward pass per seed."""
         import torch
 
-        generator = torch.Generator().manual_seed(seeds.integer(seed, config.key, "weights"))
+        purpose = () if number == 0 else (number,)
+        generator = torch.Generator().manual_seed(seeds.integer(record.seed, config.key, "weights", *purpose))
         encoder: Any = space.build(config, vocabulary=self.vocabulary, generator=generator)
-        encoder = encoder.to(device).train(self.train_mode)
-        ids = torch.from_numpy(
-            token_ids(self.steps, self.batch, self.vocabulary, seed, self.text)
-        ).T  # (T, B) -> (B, T)
-        hidden: list[Tensor] = []
+        if self.init == "released":
+            encoder.initialise_as_released(torch.Generator().manual_seed(record.seed + number))
+        encoder = encoder.to(device, getattr(torch, self.dtype)).train(self.train_mode)
+        weights = _linears(encoder)
+        record.weights = weights if "weights" in kinds else []
+        if not kinds - {"weights"}:
+            return
+        ids = torch.from_numpy(token_ids(self.steps, self.batch, self.vocabulary, record.seed, self.text)).T
+        if self.padding:
+            ids = ids.clone()  # (B, T)
+            ids[:, self.steps - round(self.padding * self.steps) :] = 0
+        backward = "backward" in kinds
+        embedding: list[Tensor] = []
+        contexts: list[tuple[int, Tensor]] = []  # place among the taps, tensor
 
         def keep(name: str, layer: int, tensor: Tensor) -> None:
-            if name == "hidden":
-                hidden.append(tensor.transpose(0, 1))  # (B, T, h) -> (T, B, h)
+            if name == "embedding":
+                embedding.append(tensor)
+            elif name == "hidden":
+                if "forward" in kinds:
+                    record.hidden.append(tensor.detach().transpose(0, 1))  # (B, T, h) -> (T, B, h)
+            elif "activations" in kinds or (backward and name == "context"):
+                if name == "context":
+                    contexts.append((len(record.taps), tensor))
+                record.taps.append(Tap(name, layer, tensor.detach()))
 
-        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.integer(seed, config.key, "dropout"))
-            encoder(ids.to(device), keep)
-        return hidden
+        record.hidden, record.taps = [], []
+        quiet = nullcontext() if kinds & {"backward", "backward_released"} else torch.inference_mode()
+        with quiet, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds.integer(record.seed, config.key, "dropout", *purpose))
+            out = encoder(ids.to(device), keep)  # (T, B) -> (B, T) -> (B, T, h)
+        if "backward_released" in kinds:
+            inputs = [w.value for w in weights]
+            grads = torch.autograd.grad(out, inputs, torch.ones_like(out), retain_graph=backward)
+            weights = [replace(w, released_grad=g) for w, g in zip(weights, grads, strict=True)]
+        if backward:
+            direction = _direction(out.shape[-1], record.seed).to(out).expand_as(out)
+            linears = [w for w in weights if w.part != "embedding"]
+            inner = [tensor for _, tensor in contexts]
+            grads = torch.autograd.grad(out, [*(w.value for w in linears), embedding[0], *inner], direction)
+            given = iter(grads)
+            weights = [replace(w, grad=next(given)) if w.part != "embedding" else w for w in weights]
+            record.embedding = embedding[0].detach().transpose(0, 1)  # (B, T, h) -> (T, B, h)
+            record.embedding_grad = next(given).transpose(0, 1)
+            for (place, _), grad in zip(contexts, given, strict=True):
+                record.taps[place] = replace(record.taps[place], grad=grad)
+        if kinds & {"weights", "backward", "backward_released"}:
+            record.weights = [replace(w, value=w.value.detach()) for w in weights]
+
+
+def _direction(size: int, seed: int) -> Tensor:
+    """Returns the unit vector (h,) along which the corrected seed reads the output."""
+    import torch
+
+    drawn = torch.randn(size, generator=torch.Generator().manual_seed(seeds.integer(seed, "direction", size)))
+    return drawn / drawn.norm()
+
+
+def _linears(encoder: Any) -> list[Weight]:
+    import torch
+
+    found = []
+    for number, layer in enumerate(encoder.layers):
+        for part, block in (("attention", layer.operation), ("feed_forward", layer.feed_forward)):
+            linears = [(n, m) for n, m in block.named_modules() if isinstance(m, torch.nn.Linear)]
+            # module order: of a feed-forward block dense_in, the extra ones, dense_out
+            for place, (name, linear) in enumerate(linears):
+                found.append(Weight(name.split(".")[0], part, number, place, linear.weight))
+    found.append(Weight("position", "embedding", -1, 0, encoder.embeddings.position.weight))
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas.errors import ZeronasError
-from proxies.base import PROXIES, Proxy, ProxyFailure, Record
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record, checked_variant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["HiddenCovariance", "correlation_score"]
 
 
-def correlation_score(rows: Tensor, k: float = 1e-5) -> float:
+def correlation_score(
+    rows: Tensor, k: float = 1e-5, *, of: str = "hidden states", constant: str = "constant units"
+) -> float:
     """Returns ``S = -sum_i [ln(lambda_i + k) + 1 / (lambda_i + k)]`` over the eigenvalues of the rows' correlation.
 
     S is greatest, -r (1 + ...) near -r, when the r rows are uncorrelated; each vanishing eigenvalue adds
@@ -27,6 +29,8 @@ def correlation_score(rows: Tensor, k: float = 1e-5) -> float:
     Args:
         rows: (r, n), one row per variable, one column per observation.
         k: added to every eigenvalue.
+        of: what the values are, for the reason of a failure.
+        constant: the reason of a failure where a row is constant.
 
     Raises:
         ProxyFailure: a value is not finite, or a row is constant (its correlation is undefined).
@@ -37,11 +41,11 @@ def correlation_score(rows: Tensor, k: float = 1e-5) -> float:
     centred = values - values.mean(dim=1, keepdim=True)
     norms = centred.norm(dim=1, keepdim=True)
     if not bool(torch.isfinite(norms).all()):
-        raise ProxyFailure("hidden states are not finite")
+        raise ProxyFailure(f"{of} are not finite")
     # A constant row is not always centred to exact zeros: what is left is rounding of its mean.
     tiny = 1e-12 * values.abs().amax(dim=1, keepdim=True) * values.shape[1] ** 0.5
     if bool((norms <= tiny).any()):
-        raise ProxyFailure("constant units")
+        raise ProxyFailure(constant)
     unit = centred / norms
     eigenvalues = torch.linalg.eigvalsh(unit @ unit.T) + k
     # Rounding can leave a null eigenvalue slightly below zero, never by as much as k.
@@ -55,13 +59,18 @@ class HiddenCovariance(Proxy):
     Paper: H(X) is the hidden-state matrix of a minibatch of N examples, C = (H - M)(H - M)^T, R its correlation
     matrix and S = -sum_{n=1}^{N} [ln(lambda_n + k) + 1/(lambda_n + k)], k = 1e-5; the indices make R a matrix over
     examples. Released code: R is over units (d x d, observations are examples x steps), which is what the published
-    columns hold. ``axis="units"`` is the released reading, ``axis="examples"`` the formula's. Both include the zero
-    initial state and leave out the last state, as the released code does.
+    columns hold. ``axis="units"`` is the released reading, ``axis="examples"`` the formula's.
+
+    ``variant="released"`` includes the zero initial state and leaves out the last state, as the released code does.
+    ``variant="corrected"`` takes the states after each of the T steps: the zero state is no state of the network and
+    pulls every unit's mean towards zero, and the last state is as good as the others. It also divides S by the number
+    of eigenvalues, over which S is a sum, so that layers and probes of several sizes compare.
 
     Args:
         layer: which layer, counted from 1.
         axis: "units" or "examples".
         k: the constant k.
+        variant: "released" or "corrected".
 
     Raises:
         ZeronasError: an argument is out of its range.
@@ -73,7 +82,7 @@ class HiddenCovariance(Proxy):
     needs = frozenset({"forward"})
     spaces = ("rnn", "bert")
 
-    def __init__(self, layer: int = 1, axis: str = "units", k: float = 1e-5) -> None:
+    def __init__(self, layer: int = 1, axis: str = "units", k: float = 1e-5, variant: str = "released") -> None:
         if not isinstance(layer, int) or isinstance(layer, bool) or layer < 1:
             raise ZeronasError(f"hidden_covariance needs a layer of 1 or more, but got layer={layer!r}.")
         if axis not in ("units", "examples"):
@@ -81,21 +90,28 @@ class HiddenCovariance(Proxy):
         if not isinstance(k, (int, float)) or not k > 0:
             raise ZeronasError(f"hidden_covariance needs k > 0, but got k={k!r}.")
         self.layer, self.axis, self.k = layer, axis, float(k)
+        self.variant = checked_variant(self.name, variant)
         self.layers = layer
 
     def column(self, benchmark: str) -> str | None:
         """Returns NAS-Bench-NLP's column of the layer, which is over units."""
-        released = benchmark == "nas_bench_nlp" and self.axis == "units" and self.k == 1e-5
+        released = self.variant == "released" and self.axis == "units" and self.k == 1e-5
+        released = released and benchmark == "nas_bench_nlp"
         return f"Layer {self.layer} Hidden Covariance" if released and self.layer <= 3 else None
 
     def __call__(self, record: Record) -> float:
-        """Returns S of the layer's hidden states (T, B, d), as ``correlation_score`` defines it."""
+        """Returns S of the layer's hidden states (T, B, d), as ``correlation_score`` defines it, or S per row."""
+        import torch
+
         if len(record.hidden) < self.layer:
             raise ProxyFailure(f"the network has no layer {self.layer}")
         hidden = record.hidden[self.layer - 1]
+        if self.variant == "corrected" and record.final:
+            hidden = torch.cat([hidden[1:], record.final[self.layer - 1][None]])
         steps, batch, size = hidden.shape
         if self.axis == "units":
             rows = hidden.permute(2, 1, 0).reshape(size, batch * steps)  # (T, B, d) -> (d, B*T)
         else:
             rows = hidden.permute(1, 2, 0).reshape(batch, size * steps)  # (T, B, d) -> (B, d*T)
-        return correlation_score(rows, self.k)
+        score = correlation_score(rows, self.k)
+        return score / len(rows) if self.variant == "corrected" else score

@@ -1,15 +1,20 @@
-"""The probe of RNN cells: one forward pass of an untrained stack of layers, in evaluation mode, from the zero state."""
+"""The probe of RNN cells: one pass through an untrained stack of layers, in evaluation mode, from the zero state.
+
+Forward only, unless gradients are needed: then one backward pass of L, the sum of the last layer's outputs over steps,
+examples and units, gives all of them. Each noised input that a proxy asks for takes another such pass.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nas import seeds
 from nas.errors import ZeronasError
-from proxies.base import Needs, Record
+from proxies.base import Needs, Noise, Record, Tap, Weight
 from proxies.tokens import token_ids
 
 if TYPE_CHECKING:
@@ -17,9 +22,18 @@ if TYPE_CHECKING:
 
     from spaces.base import Space
     from spaces.rnn.cell import Cell
+    from spaces.rnn.module import Tape
     from spaces.rnn.plan import Plan
 
-__all__ = ["RNNProbe"]
+__all__ = ["RNNProbe", "run_stack"]
+
+#: per layer, the fused weight of each register and the biases (n, h), as ``spaces.rnn.module.unroll`` takes them
+Weights: TypeAlias = "list[tuple[dict[int, Tensor], Tensor]]"
+
+#: needs that take a backward pass; the released seed of cells is ones, as the corrected one
+_GRADIENTS = frozenset({"backward", "backward_released", "noise"})
+#: needs that run all layers of the probe
+_WHOLE = _GRADIENTS | {"activations", "weights"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +42,16 @@ class RNNProbe:
 
     Attributes:
         embedding: embedding size e.
-        hidden: hidden size of each layer; only as many layers are run as the proxies need.
+        hidden: hidden size of each layer; proxies of hidden states alone run only as many layers as they need,
+            proxies of gradients, weights or activations all of them.
         batch: number of streams B.
         steps: time steps T.
         vocabulary: number of token ids.
         init: "derived": weights from (seed, key), one embedding for all cells of a run, so that equal cells score
             equally. "released": the random stream of the paper's released code is replayed (one torch generator
             seeded with ``seed`` draws embedding, layers, decoder and embedding again), so that every cell has its
-            own embedding and weights follow the recipe's own order of nodes.
+            own embedding and weights follow the recipe's own order of nodes; noise comes from numpy's legacy
+            generator, seeded alike.
         text: path of a text to read instead of Zipf-distributed ids.
 
     All weights and biases are U(-1/sqrt(h), 1/sqrt(h)), embeddings U(-0.1, 0.1), as in NAS-Bench-NLP's code.
@@ -50,12 +66,13 @@ class RNNProbe:
     text: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if isinstance(self.hidden, Iterable):
+            object.__setattr__(self, "hidden", tuple(self.hidden))
         for name in ("embedding", "batch", "steps", "vocabulary"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ZeronasError(f"The probe needs {name} to be a whole number of 1 or more, but got {value!r}.")
-        if not self.hidden or any(not isinstance(h, int) or h < 1 for h in self.hidden):
+        if not _are_sizes(self.hidden):
             raise ZeronasError(f"The probe needs hidden sizes of 1 or more, one per layer, but got {self.hidden!r}.")
         if self.init not in ("derived", "released"):
             raise ZeronasError(f"The probe needs init=derived or init=released, but got init={self.init!r}.")
@@ -72,40 +89,102 @@ class RNNProbe:
                 f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
             )
         record = Record(space.name, architecture.key, seed, space.counts(architecture))
-        if "forward" in needs.kinds:
-            record.hidden = self._hidden_states(architecture, needs.layers, seed, device)
+        if needs.kinds - {"shapes"}:
+            self._look(record, architecture, needs, device)
         return record
 
-    def _hidden_states(self, cell: Cell, layers: int, seed: int, device: str) -> list[Tensor]:
+    def _look(self, record: Record, cell: Cell, needs: Needs, device: str) -> None:
         import torch
 
-        from spaces.rnn.module import unroll
+        from spaces.rnn.module import Tape
         from spaces.rnn.plan import compile_plan
 
-        with torch.inference_mode():
+        gradients = bool(needs.kinds & _GRADIENTS)
+        layers = len(self.hidden) if needs.kinds & _WHOLE else needs.layers
+        with torch.inference_mode(not gradients), torch.set_grad_enabled(gradients):
             plan = compile_plan(cell, canonical=self.init == "derived")
-            table, weights = (
-                self._released(plan, layers, seed)
-                if self.init == "released"
-                else self._derived(plan, cell.key, layers, seed)
-            )
-            ids = token_ids(self.steps, self.batch, self.vocabulary, seed, self.text)
-            x = table[torch.from_numpy(ids)].to(device)  # (T, B) -> (T, B, e)
-            states = []
-            for fused, bias in weights:
-                zero = torch.zeros(self.batch, bias.shape[1], device=device)
-                moved = {register: weight.to(device) for register, weight in fused.items()}
-                y, _ = unroll(plan, moved, bias.to(device), x, [zero] * plan.states)
-                states.append(torch.cat([zero[None], y[:-1]]))  # h_0 before each step: (T, B, h)
-                x = y
-        return states
+            table, weights = self.draw(plan, cell.key, layers, record.seed)
+            weights = [({r: w.to(device) for r, w in fused.items()}, bias.to(device)) for fused, bias in weights]
+            ids = torch.from_numpy(token_ids(self.steps, self.batch, self.vocabulary, record.seed, self.text))
+            x = table[ids].to(device)  # (T, B) -> (T, B, e)
+            record.embedding = x.detach()
+            starts = [torch.zeros(self.batch, bias.shape[1], device=device) for _, bias in weights]
+            if gradients:
+                x = x.detach().requires_grad_()
+                starts = [start.requires_grad_() for start in starts]
+                for fused, _ in weights:
+                    for weight in fused.values():
+                        weight.requires_grad_("weights" in needs.kinds)
+            tapes = [Tape() for _ in weights] if needs.kinds & _WHOLE else None
+            outputs = run_stack(plan, weights, x, starts, tapes)
+            for start, y in zip(starts, outputs, strict=True):
+                record.hidden.append(torch.cat([start[None], y[:-1]]).detach())  # h_0 before each step: (T, B, h)
+                record.final.append(y[-1].detach())
+            if tapes is not None and "activations" in needs.kinds:
+                record.taps = _activations(plan, tapes)
+            if gradients and tapes is not None:
+                states = [[start, *tape.states] for start, tape in zip(starts, tapes, strict=True)]
+                self._backward(record, plan, weights, x, outputs[-1], states, "weights" in needs.kinds, ids)
+            elif "weights" in needs.kinds:
+                record.weights = _weights(plan, weights, [{} for _ in weights])
+                record.weights.append(_used_rows(x, None, ids))
+            if "noise" in needs.kinds and needs.noises:
+                self._noised(record, plan, weights, x.detach(), sorted(needs.noises))
+
+    def _backward(
+        self,
+        record: Record,
+        plan: Plan,
+        weights: Weights,
+        x: Tensor,
+        y: Tensor,
+        states: list[list[Tensor]],
+        with_weights: bool,
+        ids: Tensor,
+    ) -> None:
+        """Fills the record with the gradients of L, the sum of the last layer's outputs, by one backward pass."""
+        import torch
+
+        flat = [state for layer in states for state in layer]
+        matrices = [weight for fused, _ in weights for weight in fused.values()] if with_weights else []
+        found = iter(torch.autograd.grad(y.sum(), [x, *flat, *matrices], materialize_grads=True))
+        record.embedding_grad = next(found)
+        for layer in states:
+            *before, last = (next(found) for _ in layer)
+            record.hidden_grads.append(torch.stack(before))
+            record.final_grads.append(last)
+        if with_weights:
+            grads = [{register: next(found) for register in fused} for fused, _ in weights]
+            record.weights = _weights(plan, weights, grads)
+            record.weights.append(_used_rows(x.detach(), record.embedding_grad, ids))
+
+    def _noised(self, record: Record, plan: Plan, weights: Weights, x: Tensor, noises: list[Noise]) -> None:
+        """Fills the record with input gradients at noised inputs: a pass each, so that none depends on the others."""
+        import torch
+
+        noise = self._noise(record.seed).to(x.device)  # (T, B, e)
+        spread = x.double().var(dim=1, correction=0, keepdim=True)  # over the batch: (T, 1, e)
+        scales = {"variance": spread, "deviation": spread.sqrt()}
+        fixed = [({r: w.detach() for r, w in fused.items()}, bias) for fused, bias in weights]
+        starts = [torch.zeros(self.batch, bias.shape[1], device=x.device) for _, bias in weights]
+        for factor, of in noises:
+            noised = (x.double() + factor * scales[of] * noise).to(x.dtype).requires_grad_()
+            y = run_stack(plan, fixed, noised, starts)[-1]
+            (record.noisy_grads[factor, of],) = torch.autograd.grad(y.sum(), [noised], materialize_grads=True)
+
+    def _noise(self, seed: int) -> Tensor:
+        return _normal(self.steps, self.batch, self.embedding, seed, self.init == "released")
+
+    def draw(self, plan: Plan, key: str, layers: int, seed: int) -> tuple[Tensor, Weights]:
+        """Returns the embedding table (vocabulary, e) and, for the first layers, fused weights and biases (n, h)."""
+        if self.init == "released":
+            return self._released(plan, layers, seed)
+        return self._derived(plan, key, layers, seed)
 
     def _sizes(self, layers: int) -> list[tuple[int, int]]:
         return list(zip([self.embedding, *self.hidden[:-1]], self.hidden, strict=True))[:layers]
 
-    def _derived(
-        self, plan: Plan, key: str, layers: int, seed: int
-    ) -> tuple[Tensor, list[tuple[dict[int, Tensor], Tensor]]]:
+    def _derived(self, plan: Plan, key: str, layers: int, seed: int) -> tuple[Tensor, Weights]:
         import torch
 
         generator = torch.Generator().manual_seed(seeds.integer(seed, key, "weights"))
@@ -120,7 +199,7 @@ class RNNProbe:
             weights.append((fused, parts[-1].view(len(plan.linears), hidden)))
         return _embedding(self.vocabulary, self.embedding, seed), weights
 
-    def _released(self, plan: Plan, layers: int, seed: int) -> tuple[Tensor, list[tuple[dict[int, Tensor], Tensor]]]:
+    def _released(self, plan: Plan, layers: int, seed: int) -> tuple[Tensor, Weights]:
         import torch
 
         generator = torch.Generator().manual_seed(seed)
@@ -137,15 +216,91 @@ class RNNProbe:
             blocks: dict[tuple[int, int], Tensor] = {}
             rows = []
             for i, sizes in enumerate(per_linear):
+                # parameters() yields a module's own, the bias, before those of its list of weights.
+                rows.append(draw(hidden).mul_(2 * bound).sub_(bound))
                 for size, register in sizes:
                     blocks[i, register] = draw(hidden, size).mul_(2 * bound).sub_(bound).T  # (h, in) -> (in, h)
-                rows.append(draw(hidden).mul_(2 * bound).sub_(bound))
             fused = {r: torch.cat([blocks[i, r] for i in readers], dim=1) for r, readers in plan.readers.items()}
             weights.append((fused, torch.stack(rows)))
         draw(self.vocabulary * max(self.hidden) + self.vocabulary)  # the decoder's default, replaced by the tied weight
         draw(self.vocabulary, self.embedding)  # the embedding is drawn once as encoder ...
         table = draw(self.vocabulary, self.embedding).mul_(0.2).sub_(0.1)  # ... and once more as tied decoder
         return table, weights[:layers]
+
+
+def _are_sizes(hidden: object) -> bool:
+    if not isinstance(hidden, tuple) or not hidden:
+        return False
+    return all(isinstance(h, int) and not isinstance(h, bool) and h >= 1 for h in hidden)
+
+
+def run_stack(
+    plan: Plan, weights: Weights, x: Tensor, starts: Sequence[Tensor], tapes: Sequence[Tape] | None = None
+) -> list[Tensor]:
+    """Returns the outputs (T, B, h) of every layer for the input x (T, B, e).
+
+    Args:
+        starts: per layer, h_0 before the first step (B, h); further hidden states start from zero.
+        tapes: per layer, what keeps its states and activations.
+    """
+    import torch
+
+    from spaces.rnn.module import unroll
+
+    outputs: list[Tensor] = []
+    for i, (fused, bias) in enumerate(weights):
+        others = [torch.zeros_like(starts[i])] * (plan.states - 1)
+        x, _ = unroll(plan, fused, bias, x, [starts[i], *others], None if tapes is None else tapes[i])
+        outputs.append(x)
+    return outputs
+
+
+def _activations(plan: Plan, tapes: Sequence[Tape]) -> list[Tap]:
+    import torch
+
+    ops = {step.output: step.op for step in plan.instructions}
+    return [
+        Tap(ops[register], layer, torch.stack(values).detach())  # T x (B, h) -> (T, B, h)
+        for layer, tape in enumerate(tapes)
+        for register, values in tape.activations.items()
+    ]
+
+
+def _weights(plan: Plan, weights: Weights, grads: Sequence[Mapping[int, Tensor]]) -> list[Weight]:
+    found = []
+    for layer, ((fused, bias), slopes) in enumerate(zip(weights, grads, strict=True)):
+        hidden = bias.shape[1]
+        for linear, inputs in enumerate(plan.linears):
+            for position, register in enumerate(inputs):
+                start = plan.readers[register].index(linear) * hidden
+                block = slice(start, start + hidden)
+                grad = slopes[register][:, block].T if register in slopes else None
+                value = fused[register].detach()[:, block].T  # (in, h) -> (h, in)
+                found.append(Weight(f"linear {linear}", "linear", layer, position, value, grad))
+    return found
+
+
+def _used_rows(x: Tensor, grad: Tensor | None, ids: Tensor) -> Weight:
+    """The rows (n, e) of the embedding table whose tokens occur; the gradient of all others is zero."""
+    import torch
+
+    tokens, row = torch.unique(ids.flatten(), return_inverse=True)
+    row = row.to(x.device)
+    value = x.new_zeros(len(tokens), x.shape[2])
+    value[row] = x.flatten(0, 1)
+    slope = None if grad is None else torch.zeros_like(value).index_add_(0, row, grad.flatten(0, 1))
+    return Weight("embedding", "embedding", 0, 0, value, slope)
+
+
+@lru_cache(maxsize=2)
+def _normal(steps: int, batch: int, size: int, seed: int, legacy: bool) -> Tensor:
+    import numpy as np
+    import torch
+
+    shape = (steps, batch, size)
+    if legacy:
+        return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
+    return torch.from_numpy(seeds.generator(seed, "noise").normal(size=shape))
 
 
 @lru_cache(maxsize=4)

@@ -18,7 +18,6 @@ from nas.errors import ZeronasError
 __all__ = ["fingerprint", "token_ids", "words_to_ids"]
 
 
-@lru_cache(maxsize=8)
 def token_ids(steps: int, batch: int, vocabulary: int, seed: int, text: str | None = None) -> np.ndarray:
     """Returns (steps, batch) int64 ids below ``vocabulary``; the same for the same arguments in every process.
 
@@ -34,14 +33,25 @@ def token_ids(steps: int, batch: int, vocabulary: int, seed: int, text: str | No
         ZeronasError: the text cannot be read or is too short.
     """
     if text is None:
-        weights = 1.0 / np.arange(1, vocabulary + 1)
-        ids = seeds.generator(seed, "tokens").choice(vocabulary, size=(steps, batch), p=weights / weights.sum())
-        return ids.astype(np.int64)
+        return _zipf(steps, batch, vocabulary, seed).copy()
+    return _streams(steps, batch, vocabulary, text, _stamp(text)).copy()
+
+
+@lru_cache(maxsize=8)
+def _zipf(steps: int, batch: int, vocabulary: int, seed: int) -> np.ndarray:
+    weights = 1.0 / np.arange(1, vocabulary + 1)
+    ids = seeds.generator(seed, "tokens").choice(vocabulary, size=(steps, batch), p=weights / weights.sum())
+    return ids.astype(np.int64)
+
+
+@lru_cache(maxsize=8)
+def _streams(steps: int, batch: int, vocabulary: int, text: str, stamp: tuple[int, int]) -> np.ndarray:
+    # ``stamp`` is part of the cache's key: a text that was changed is read again
     try:
-        words = Path(text).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
+        words = _read(text).decode("utf-8").split()
+    except UnicodeDecodeError as error:
         raise ZeronasError(
-            f"The probe's text '{text}' cannot be read ({error}); a UTF-8 text file is needed."
+            f"The probe's text '{text}' cannot be read (byte {error.start} is not UTF-8); a UTF-8 text file is needed."
         ) from None
     if len(words) < steps * batch:
         raise ZeronasError(
@@ -49,7 +59,7 @@ def token_ids(steps: int, batch: int, vocabulary: int, seed: int, text: str | No
         )
     ids = words_to_ids(words, vocabulary)
     length = len(ids) // batch
-    return ids[: length * batch].reshape(batch, length).T[:steps].copy()  # (B, length) -> (T, B)
+    return ids[: length * batch].reshape(batch, length).T[:steps]  # (B, length) -> (T, B)
 
 
 def words_to_ids(words: list[str], vocabulary: int) -> np.ndarray:
@@ -60,11 +70,23 @@ def words_to_ids(words: list[str], vocabulary: int) -> np.ndarray:
 
 def fingerprint(text: str | None) -> str:
     """Returns 12 hex digits of the SHA-256 of a text file, or "zipf" without one, for run records."""
-    if text is None:
-        return "zipf"
+    return "zipf" if text is None else hashlib.sha256(_read(text)).hexdigest()[:12]
+
+
+def _stamp(text: str) -> tuple[int, int]:
     try:
-        return hashlib.sha256(Path(text).read_bytes()).hexdigest()[:12]
+        found = Path(text).stat()
     except OSError as error:
-        raise ZeronasError(
-            f"The probe's text '{text}' cannot be read ({error}); a UTF-8 text file is needed."
-        ) from None
+        raise _unreadable(text, error) from None
+    return found.st_mtime_ns, found.st_size
+
+
+def _read(text: str) -> bytes:
+    try:
+        return Path(text).read_bytes()
+    except OSError as error:
+        raise _unreadable(text, error) from None
+
+
+def _unreadable(text: str, error: OSError) -> ZeronasError:
+    return ZeronasError(f"The probe's text '{text}' cannot be read ({error.strerror}); a UTF-8 text file is needed.")

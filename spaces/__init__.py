@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from nas.errors import ZeronasError
 from nas.registry import Registry
 from spaces.base import Architecture, Counts, Space
 from spaces.rules import Feature, Rule
@@ -35,4 +37,11 @@ def get(name: str, **options: Any) -> Space[Any]:
     Raises:
         ZeronasError: unknown name or option value.
     """
-    return SPACES.get(name)(**options)
+    make = SPACES.get(name)
+    try:
+        return make(**options)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None:
+            raise
+        raise ZeronasError(f"Space '{name}' has no option '{unknown.group(1)}'.") from None

@@ -140,7 +140,7 @@ def _values(name: str, values: tuple[Any, ...], feature: Feature) -> tuple[Value
     if not values:
         raise ZeronasError(f"The reduction allows no value at all for '{name}': [] was given, at least one is needed.")
     for value in values:
-        if feature.choices is not None and value not in feature.choices:
+        if feature.choices is not None and (isinstance(value, bool) or value not in feature.choices):
             accepted = ", ".join(str(c) for c in feature.choices)
             raise ZeronasError(f"The reduction wants {name}={value!r}, but {name} takes one of: {accepted}.")
         if feature.choices is None and not _within(value, feature):
@@ -164,7 +164,7 @@ def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tupl
         )
     low, high = condition.get("min", -math.inf), condition.get("max", math.inf)
     for bound in (low, high):
-        if not isinstance(bound, (int, float)) or isinstance(bound, bool):
+        if not isinstance(bound, (int, float)) or isinstance(bound, bool) or math.isnan(bound):
             raise ZeronasError(f"The reduction's interval for '{name}' has the bound {bound!r}; a number is needed.")
     if low > high:
         raise ZeronasError(f"The reduction needs min <= max for '{name}', but got (min={low:g}, max={high:g}).")

@@ -29,29 +29,43 @@ class LocalSearch(Searcher):
     def __init__(self, pool: Pool, seed: int, starts: int = 10) -> None:
         super().__init__(pool, seed)
         self.starts = whole(self.name, "starts", starts, 1)
-        self._restart()
-
-    def _restart(self) -> None:
-        self.current: Result | None = None
+        self._climb = 0  # climbs are numbered; a batch can hold the last neighbours of one and the starts of the next
+        self._climb_of: dict[str, int] = {}
+        self._at: dict[int, Result] = {}
         self._drawn = 0
         self._neighbours: list[Any] = []
 
     def _propose(self) -> Any | None:
-        if self._drawn >= self.starts and self.current is not None:
+        proposed = self._next()
+        if proposed is not None:
+            self._climb_of[proposed.key] = self._climb
+        return proposed
+
+    def _next(self) -> Any | None:
+        if self._drawn >= self.starts and self._climb in self._at:
             while self._neighbours:
                 neighbour = self._neighbours.pop()
                 if neighbour.key not in self.pool.visited:
                     return neighbour
-            self._restart()  # every neighbour was tried: a local optimum
+            self._climb += 1  # every neighbour was tried: a local optimum, unless the last ones told prove better
+            self._drawn = 0
         self._drawn += 1
         return self.pool.sample(self._rng())
 
     def tell(self, results: Sequence[Result]) -> None:
-        """Moves to the first improvement, if there is one (during the starts: to the best so far)."""
-        moved = False
+        """Moves to the first improvement, if there is one (during the starts: to the best so far).
+
+        An improvement among the last neighbours of the climb before goes on with that climb.
+        """
+        moved: set[int] = set()
         for result in results:
-            if self.current is None or result.fitness > self.current.fitness:
-                self.current, moved = result, True
-        if moved and self.current is not None:
-            self._neighbours = list(self.pool.neighbours(self.current.architecture))
-            self._rng().shuffle(self._neighbours)
+            climb = self._climb_of.pop(result.architecture.key, self._climb)
+            if climb not in self._at or result.fitness > self._at[climb].fitness:
+                self._at[climb] = result
+                moved.add(climb)
+        if not moved:
+            return
+        if min(moved) < self._climb:
+            self._climb, self._drawn = min(moved), self.starts
+        self._neighbours = list(self.pool.neighbours(self._at[self._climb].architecture))
+        self._rng().shuffle(self._neighbours)

@@ -39,8 +39,8 @@ class OptunaSearch(Searcher):
     Args:
         sampler: tpe, gp, nsga2 or random. GP is meant for up to about 500 trials.
 
-    Suggestions that give no valid member are told as pruned, ones that were visited before with their known fitness;
-    neither counts as an evaluation.
+    Suggestions that give no valid member are told the worst fitness so far (pruned while there is none), ones that
+    were visited before their known fitness; neither counts as an evaluation.
     """
 
     name = "optuna"
@@ -65,12 +65,14 @@ class OptunaSearch(Searcher):
     def _propose(self) -> Any | None:
         import optuna
 
+        if self.pool.exhausted:
+            return None
         for _ in range(_ATTEMPTS):
             trial = self.study.ask()
             try:
                 architecture = self.space_member(trial)
             except optuna.TrialPruned:
-                self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                self._turn_down(trial)
                 continue
             if architecture is not None:
                 self._open.append((trial, architecture.key))
@@ -79,17 +81,25 @@ class OptunaSearch(Searcher):
 
     def space_member(self, trial: Any) -> Any | None:
         """Returns the unvisited member a trial stands for; a visited one is told at once and None is returned."""
-        import optuna
 
         proposed = self.pool.space.suggest(trial)
         member = self.pool.admit(proposed)
         if member is None:
             known = self._known.get(proposed.key)
             if known is None:
-                self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                self._turn_down(trial)
             else:
                 self.study.tell(trial, known)
         return member
+
+    def _turn_down(self, trial: Any) -> None:
+        # A sampler that fits finite values only (GP) would propose the same point again: it is told the worst so far.
+        import optuna
+
+        if self._known:
+            self.study.tell(trial, min(self._known.values()))
+        else:
+            self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
 
     def tell(self, results: Sequence[Result]) -> None:
         """Tells the study; a failed evaluation is a failed trial."""

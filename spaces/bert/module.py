@@ -40,6 +40,8 @@ class Tap(Protocol):
     query, key, value       (B, T, a)          outputs of these Linears (SDP, WMA, DSC), before heads are split
     weight                  (B, T, h)          output of WMA's extra Linear
     attention               (B, n, T, T)       softmax over keys (SDP, WMA, DSC), before drop-out
+    context                 (B, n, T, d)       output of each head, before heads are merged: of attention (SDP, WMA,
+                                               DSC) and of the transform (DFT, DCT)
     input                   (B, T, h)          output of the Linear of DFT and DCT
     transform_softmax       (B, n, T, d)       softmax over d of the transform, which the network itself does not use
     conv_kernel             (B, T, n, K)       softmax over K of the kernel that DSC predicts for each token
@@ -102,6 +104,36 @@ class BertEncoder(nn.Module):
             elif isinstance(module, nn.LayerNorm):
                 module.weight.fill_(1.0)
                 module.bias.zero_()
+
+    @torch.no_grad()
+    def initialise_as_released(self, generator: torch.Generator) -> None:
+        """Draws all weights anew as constructing the released encoder does after seeding.
+
+        There the constructors of all modules first draw torch's default weights, which all but those of convolutions
+        are then drawn over in the same order. With a CPU generator, seed 0 and the full vocabulary, these are the
+        weights that the published metrics were computed with.
+        """
+        leaves = [m for m in self.modules() if isinstance(m, (nn.Linear, nn.Embedding, nn.Conv1d))]
+        depthwise: nn.Conv1d | None = None
+        for module in leaves:
+            default = torch.empty_like(module.weight)
+            if isinstance(module, nn.Embedding):
+                default.normal_(generator=generator)
+                continue
+            default.uniform_(generator=generator)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                torch.empty_like(module.bias).uniform_(generator=generator)
+            if isinstance(module, nn.Conv1d) and depthwise is None:
+                depthwise = module
+            elif isinstance(module, nn.Conv1d) and depthwise is not None:  # the pointwise one, whose bias is not drawn
+                depthwise.weight.normal_(0.0, _INIT_STD, generator=generator)
+                module.weight.normal_(0.0, _INIT_STD, generator=generator)
+                depthwise = None
+        for module in leaves:
+            if not isinstance(module, nn.Conv1d):
+                module.weight.normal_(0.0, _INIT_STD, generator=generator)
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+                module.weight[module.padding_idx].zero_()
 
     def forward(self, tokens: Tensor, tap: Tap | None = None) -> Tensor:
         """Returns the last hidden vectors (B, T, h) of token ids (B, T) of type int64, T at most 512.
@@ -203,6 +235,7 @@ class LinearTransform(nn.Module):
         if tap is not None:
             tap("input", projected)
             tap("transform_softmax", mixed.softmax(-1))
+            tap("context", mixed)
         return _merge(mixed)
 
 
@@ -296,7 +329,10 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: nn.M
     attention = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(-1)  # (B, n, T, T)
     if tap is not None:
         tap("attention", attention)
-    return _merge(dropout(attention) @ v)
+    context = dropout(attention) @ v  # (B, n, T, d)
+    if tap is not None:
+        tap("context", context)
+    return _merge(context)
 
 
 def _split(x: Tensor, heads: int) -> Tensor:

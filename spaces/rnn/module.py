@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from spaces.rnn.cell import Cell
 from spaces.rnn.plan import Plan, compile_plan
 
-__all__ = ["CellRNN", "unroll"]
+__all__ = ["CellRNN", "Tape", "unroll"]
 
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "activation_tanh": torch.tanh,
@@ -20,8 +21,27 @@ _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@dataclass
+class Tape:
+    """What ``unroll`` keeps on request.
+
+    Attributes:
+        states: h_new_0 after every step (B, h), each a tensor of its own: its gradient is what later steps and the
+            output pass back, without what other nodes of the same step do that read the node h_new_0.
+        activations: register of each activation node -> its output (B, h) of every step.
+    """
+
+    states: list[Tensor] = field(default_factory=list)
+    activations: dict[int, list[Tensor]] = field(default_factory=dict)
+
+
 def unroll(
-    plan: Plan, weights: dict[int, Tensor], bias: Tensor, x: Tensor, state: Sequence[Tensor]
+    plan: Plan,
+    weights: dict[int, Tensor],
+    bias: Tensor,
+    x: Tensor,
+    state: Sequence[Tensor],
+    tape: Tape | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Runs one layer over a sequence.
 
@@ -31,6 +51,7 @@ def unroll(
         bias: (n, h), the bias of every linear node.
         x: (T, B, E).
         state: H tensors (B, h), the hidden states before the first step.
+        tape: filled with states and activations, if given.
 
     Returns:
         The outputs h_new_0 of all steps (T, B, h), and the H states after the last.
@@ -84,10 +105,15 @@ def unroll(
                 value = registers[inputs[0]] + registers[inputs[1]]
             else:
                 value = _UNARY[op](registers[inputs[0]])
+                if tape is not None:
+                    tape.activations.setdefault(step.output, []).append(value)
             registers[step.output] = value
             if step.output in plan.readers:
                 products[step.output] = project(step.output, value).split(hidden, dim=1)
         current = tuple(registers[r] for r in plan.outputs)
+        if tape is not None:
+            current = (current[0].view_as(current[0]), *current[1:])
+            tape.states.append(current[0])
         outputs.append(current[0])
     return torch.stack(outputs), current
 

@@ -161,7 +161,8 @@ def test_failures_become_reasons() -> None:
         ({"k": "1e-5"}, "hidden_covariance needs k > 0, but got k='1e-5'."),
         (
             {"layers": 2},
-            "Proxy 'hidden_covariance' has no option 'layers'. Did you mean 'layer'? Available: axis, k, layer.",
+            "Proxy 'hidden_covariance' has no option 'layers'. Did you mean 'layer'? "
+            "Available: axis, k, layer, variant.",
         ),
     ],
 )
@@ -169,4 +170,4 @@ def test_options_are_checked(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ZeronasError) as error:
         proxies.get("hidden_covariance", **options)
     assert str(error.value) == sentence
-    assert proxies.options_of("hidden_covariance") == {"layer": 1, "axis": "units", "k": 1e-5}
+    assert proxies.options_of("hidden_covariance") == {"layer": 1, "axis": "units", "k": 1e-5, "variant": "released"}

@@ -392,13 +392,21 @@ def test_tap_sees_every_named_tensor_once() -> None:
     hidden = ("hidden", (2, 6, 256))
     narrow, wide = ("activation", (2, 6, 512)), ("activation", (2, 6, 1024))
     wanted = [
-        [*qkv, ("attention", (2, 4, 6, 6)), narrow, hidden],
-        [*qkv, ("weight", (2, 6, 256)), ("attention", (2, 2, 6, 6)), narrow, narrow, narrow, hidden],
-        [("input", (2, 6, 256)), ("transform_softmax", (2, 2, 6, 128)), wide, hidden],
+        [*qkv, ("attention", (2, 4, 6, 6)), ("context", (2, 4, 6, 64)), narrow, hidden],
+        [
+            *qkv,
+            ("weight", (2, 6, 256)),
+            ("attention", (2, 2, 6, 6)),
+            ("context", (2, 2, 6, 128)),
+            *[narrow] * 3,
+            hidden,
+        ],
+        [("input", (2, 6, 256)), *((name, (2, 2, 6, 128)) for name in ("transform_softmax", "context")), wide, hidden],
         [
             *((name, (2, 6, 128)) for name in ("query", "key", "value")),
             ("conv_kernel", (2, 6, 2, 5)),
             ("attention", (2, 2, 6, 6)),
+            ("context", (2, 2, 6, 64)),
             narrow,
             hidden,
         ],
@@ -624,3 +632,33 @@ def test_released_parameters_of_the_benchmark(data_dir: Path) -> None:
 def test_range_of_parameters_in_the_benchmark(reading: str, low: int, high: int) -> None:
     numbers = [count(config, reading).parameters for config in published_sample()]
     assert (min(numbers), max(numbers)) == (low, high)
+
+
+def test_released_weights_are_those_of_constructing_the_released_encoder() -> None:
+    config = BertConfig(
+        256, (Layer("DSC", 5, 4, 1024, 3), Layer("SA", "WMA", 2, 1024, 1), Layer("LT", "DFT", 2, 512, 1))
+    )
+    model = BertSpace("released").build(config, vocabulary=20)
+    model.initialise_as_released(torch.Generator().manual_seed(7))
+    nn = torch.nn
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        made = [nn.Embedding(20, 128, padding_idx=0), nn.Embedding(512, 128), nn.Embedding(2, 128), nn.Linear(128, 256)]
+        made += [nn.Linear(256, 128) for _ in range(3)]
+        depthwise = nn.Conv1d(256, 256, 5, groups=256, bias=False)
+        pointwise = nn.Conv1d(256, 128, 1, bias=False)
+        for convolution in (depthwise, pointwise):
+            convolution.weight.data.normal_(0.0, 0.02)
+        made += [nn.Linear(128, 10), nn.Linear(256, 128), nn.Linear(256, 256)]
+        made += [nn.Linear(256, 1024), nn.Linear(1024, 1024), nn.Linear(1024, 1024), nn.Linear(1024, 256)]
+        made += [*(nn.Linear(256, 256) for _ in range(3)), nn.Linear(256, 256, bias=False), nn.Linear(256, 256)]
+        made += [nn.Linear(256, 1024), nn.Linear(1024, 256), nn.Linear(256, 256), nn.Linear(256, 1024)]
+        made += [nn.Linear(1024, 256)]
+        for module in made:
+            module.weight.data.normal_(0.0, 0.02)
+    made[0].weight.data[0].zero_()
+    wanted = [*made[:7], depthwise, pointwise, *made[7:]]
+    found = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Embedding, nn.Conv1d))]
+    assert len(found) == len(wanted)
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(mine.weight, theirs.weight)

@@ -240,6 +240,19 @@ def test_cells_that_colour_refinement_cannot_tell_apart() -> None:
             assert rewritten(cell, random.Random(seed)).key == cell.key
 
 
+def test_a_class_of_alike_nodes_that_are_not_interchangeable() -> None:
+    """Hexagon and triangles in one cell: refinement puts nodes of both into one class, so each must be tried."""
+    recipe: dict[str, Any] = {}
+    pairs = [(i, (i + 1) % 6) for i in range(6)] + [(6, 7), (7, 8), (8, 6), (9, 10), (10, 11), (11, 9)]
+    recipe.update({f"a{i}": linear("x", "h_prev_0") for i in range(12)})
+    recipe.update({f"s{k}": node("elementwise_sum", f"a{i}", f"a{j}") for k, (i, j) in enumerate(pairs)})
+    for k, group in enumerate([(0, 2, 4), (1, 3, 5), (6, 7, 8), (9, 10, 11)]):
+        recipe[f"l{k}"] = linear(*(f"s{i}" for i in group))
+    recipe["m0"], recipe["m1"] = node("elementwise_sum", "l0", "l1"), node("elementwise_sum", "l2", "l3")
+    cell = parse_cell({**recipe, "h_new_0": node("elementwise_sum", "m0", "m1")})
+    assert Cell.checked(cell.nodes[::-1]).key == cell.key  # the other component's nodes come first
+
+
 def test_twins_and_nested_symmetry() -> None:
     """Nine twins below three equal sums (1,296 automorphisms), and four storeys of three equal activations."""
     tree: dict[str, Any] = {f"a{i}": linear("x", "h_prev_0") for i in range(9)}

@@ -1,0 +1,89 @@
+"""Activation distance of cells: how many activations of an untrained network tell the examples of a batch apart.
+
+Source: Serianni & Kalita (ACL 2023, arXiv 2306.00288), section 3; after NASWOT (Mellor et al. 2021, arXiv 2006.04647).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.errors import ZeronasError
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record, checked_variant
+from proxies.jacobian import require_finite_states
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ActivationDistance", "agreement"]
+
+
+def agreement(active: Tensor) -> Tensor:
+    """Returns K (B, B) in float64: on how many of its bits the codes of two examples agree, n minus Hamming distance.
+
+    Args:
+        active: (B, n) bool, one code per example; n below 2^24, so that float32 counts exactly.
+    """
+    signs = active.float() * 2 - 1
+    return (active.shape[1] + (signs @ signs.T).double()) / 2  # agreements minus disagreements, plus all, halved
+
+
+@PROXIES.register("activation_distance")
+class ActivationDistance(Proxy):
+    """ln det of the matrix K of the agreements between the examples' activation codes; higher (more apart) is better.
+
+    Paper: Hamming distances between binary codes of the inputs. A code has one bit per unit of each activation node
+    (tanh, sigmoid, leaky ReLU), step and layer. Published column (``variant="released"``): a bit is set where the
+    node's *output* is positive, which a sigmoid's always is, so that sigmoids add the same constant to all entries of
+    K; and ln det K grows with the number of bits, that is of activation nodes. It is of one forward pass (the released
+    notebook adds up two, which is B ln 2 more). ``variant="corrected"``: a sigmoid's bit is set where its input is
+    positive (its output above 1/2), and the score is the mean of ln(lambda + k) over the B eigenvalues lambda of
+    K / bits, at most ln(1 + k): on one scale for any number of examples, units, nodes, steps and layers, and finite
+    where two examples have the same code.
+
+    Args:
+        variant: "released" or "corrected".
+        k: the constant k of the corrected variant.
+
+    Raises:
+        ZeronasError: no such variant, or k is not positive.
+    """
+
+    name = "activation_distance"
+    title = "activation distance"
+    source = "Serianni & Kalita 2023, section 3; Mellor et al. 2021"
+    needs = frozenset({"forward", "activations"})
+    spaces = ("rnn",)
+    layers = 1
+
+    def __init__(self, variant: str = "corrected", k: float = 1e-5) -> None:
+        if not isinstance(k, (int, float)) or not k > 0:
+            raise ZeronasError(f"activation_distance needs k > 0, but got k={k!r}.")
+        self.variant, self.k = checked_variant(self.name, variant), float(k)
+
+    def column(self, benchmark: str) -> str | None:
+        """Returns NAS-Bench-NLP's column, for the released variant."""
+        return "Activation Distance" if self.variant == "released" and benchmark == "nas_bench_nlp" else None
+
+    def __call__(self, record: Record) -> float:
+        """Returns ln det K over the outputs (T, B, h) of all activation nodes, or the mean of ln(lambda + k)."""
+        import torch
+
+        require_finite_states(record)
+        total, bits = None, 0
+        for tap in record.taps:
+            if not tap.name.startswith("activation"):
+                continue
+            half = self.variant == "corrected" and tap.name == "activation_sigm"
+            code = (tap.value > (0.5 if half else 0.0)).transpose(0, 1).flatten(1)  # (T, B, h) -> (B, T*h)
+            total = agreement(code) + (0 if total is None else total)
+            bits += code.shape[1]
+        if total is None:
+            raise ProxyFailure("no activation nodes")
+        if self.variant == "corrected":
+            return float((torch.linalg.eigvalsh(total / bits).clamp(min=0) + self.k).log().mean())
+        if bool((total - total.diagonal().diag()).max() >= bits):
+            raise ProxyFailure("two examples have the same activation code")
+        sign, log_det = torch.linalg.slogdet(total)
+        if not float(sign) > 0:
+            raise ProxyFailure("activation codes are linearly dependent")
+        return float(log_det)

@@ -1,0 +1,331 @@
+"""What every search space must do. To cover a new space, add its line (and one of a reduction of it) to ``CASES``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import optuna
+import pytest
+import torch
+
+import spaces
+from nas.errors import ZeronasError
+from spaces.base import Architecture, Space
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A space, how its module is run at a small size, and rules that leave some, more and no members.
+
+    Attributes:
+        run: builds an architecture and returns the shape of its output, which should be ``shape``.
+        rule: the reduction of this case ({} for the whole space).
+        further: a rule that more than a tenth of the members obey, given on top of ``rule``.
+        impossible: a well-formed rule that no member obeys.
+    """
+
+    name: str
+    options: dict[str, Any]
+    rule: dict[str, Any]
+    further: dict[str, Any]
+    impossible: dict[str, Any]
+    run: Callable[[Space[Any], Any], tuple[int, ...]]
+    shape: tuple[int, ...]
+
+    def whole(self) -> Space[Any]:
+        return spaces.get(self.name, **self.options)
+
+    def space(self) -> Space[Any]:
+        return self.whole().reduce(self.rule)
+
+
+def _run_rnn(space: Space[Any], architecture: Any) -> tuple[int, ...]:
+    out, _ = space.build(architecture, input_size=3, hidden_size=4)(torch.zeros(5, 2, 3))
+    return tuple(out.shape)
+
+
+def _run_bert(space: Space[Any], architecture: Any) -> tuple[int, ...]:
+    out = space.build(architecture, vocabulary=20).eval()(torch.zeros(2, 7, dtype=torch.long))
+    return tuple(out.shape[:2])
+
+
+def _rnn(rule: dict[str, Any]) -> Case:
+    return Case("rnn", {}, rule, {"sums": {"min": 1}}, {"linears": 0}, _run_rnn, (5, 2, 4))
+
+
+def _bert(reading: str, rule: dict[str, Any]) -> Case:
+    further, impossible = {"lt_layers": {"max": 1}}, {"layers": 2, "dsc_layers": 4}
+    return Case("bert", {"reading": reading}, rule, further, impossible, _run_bert, (2, 7))
+
+
+_BERT_RULE = {"hidden_size": 256, "sa_layers": {"min": 1}, "num_operation_heads": 4}
+CASES: dict[str, Case] = {
+    "rnn": _rnn({}),
+    "rnn reduced": _rnn({"hidden_states": [1, 2], "linears": {"min": 2, "max": 5}}),
+    "bert": _bert("stated", {}),
+    "bert reduced": _bert("stated", _BERT_RULE),
+    "bert released": _bert("released", {}),
+    "bert released reduced": _bert("released", _BERT_RULE),
+    "bert trained": _bert("trained", {}),
+    "bert trained reduced": _bert("trained", _BERT_RULE),
+}
+
+
+def test_every_registered_space_is_covered_whole_and_reduced() -> None:
+    for name in spaces.SPACES:
+        cases = [case for case in CASES.values() if case.name == name]
+        assert any(not case.rule for case in cases) and any(case.rule for case in cases), name
+    from spaces.bert import READINGS
+
+    assert {case.options["reading"] for case in CASES.values() if case.name == "bert"} == set(READINGS)
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def space(case: Case) -> Space[Any]:
+    return case.space()
+
+
+def draw(space: Space[Any], n: int, seed: int = 0) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [space.sample(rng) for _ in range(n)]
+
+
+def test_space_names_itself_and_keeps_its_rule(case: Case, space: Space[Any]) -> None:
+    assert space.name == case.name
+    assert bool(space.rule) == bool(case.rule)
+    assert space.rule.names() == set(case.rule)
+    assert not case.whole().rule  # reducing gives a new space
+
+
+def test_members_are_architectures(space: Space[Any]) -> None:
+    for member in draw(space, 5):
+        assert isinstance(member, Architecture)
+        assert member.key.startswith(f"{space.name}-")
+        with pytest.raises(AttributeError):
+            member.extra = 1
+        json.dumps(member.to_json())
+        graph = member.to_graph()
+        assert nx.is_directed_acyclic_graph(graph) and nx.is_weakly_connected(graph)
+        assert all(isinstance(op, str) and op for _, op in graph.nodes(data="op"))
+
+
+def test_members_round_trip(space: Space[Any]) -> None:
+    for member in draw(space, 15):
+        text = space.format(member)
+        assert "\n" not in text
+        for form in (text, member.to_json(), json.loads(text), text.encode()):
+            again = space.parse(form)
+            assert again == member and hash(again) == hash(member) and again.key == member.key
+            assert space.format(again) == text
+        assert pickle.loads(pickle.dumps(member)) == member
+
+
+def test_equality_is_that_of_the_keys(space: Space[Any]) -> None:
+    members = draw(space, 40)
+    for a, b in itertools.combinations(members, 2):
+        assert (a == b) == (a.key == b.key)
+    assert len({m.key for m in members}) > 10
+    assert members[0] != "x" and members[0] != None  # noqa: E711
+
+
+def test_malformed_architectures_are_refused_in_one_sentence(space: Space[Any]) -> None:
+    for data in ("", "{", "null", "[]", "3", '"x"', "{}", b"\xff", None, 3, [], {}, {"x": 1}, "[" * 50_000):
+        with pytest.raises(ZeronasError) as error:
+            space.parse(data)
+        assert str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+def test_draws_depend_on_the_generator_alone(space: Space[Any]) -> None:
+    first = draw(space, 10)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    assert draw(space, 10) == first
+    assert draw(space, 10, seed=1) != first
+    a, b = first[:2]
+    for operator in (lambda rng: space.mutate(a, rng), lambda rng: space.crossover(a, b, rng)):
+        assert operator(np.random.default_rng(5)).key == operator(np.random.default_rng(5)).key
+
+
+def test_operators_stay_inside(space: Space[Any]) -> None:
+    rng = np.random.default_rng(0)
+    members = draw(space, 12)
+    current = members[0]
+    for other in members:
+        assert space.contains(other)
+        mutated = space.mutate(current, rng)
+        assert space.contains(mutated) and mutated.key != current.key
+        child = space.crossover(mutated, other, rng)
+        assert space.contains(child)
+        assert space.parse(space.format(child)) == child  # which checks every rule of the space
+        assert space.contains(space.crossover(child, child, rng))
+        current = child
+
+
+def test_operators_leave_their_arguments_alone(space: Space[Any]) -> None:
+    a, b = draw(space, 2)
+    before = space.format(a), space.format(b), a.key, b.key
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        space.mutate(a, rng)
+        space.crossover(a, b, rng)
+    assert (space.format(a), space.format(b), a.key, b.key) == before
+
+
+def test_neighbours_are_distinct_members_in_a_fixed_order(space: Space[Any]) -> None:
+    member = min(draw(space, 6), key=lambda m: len(space.format(m)))  # a small one has fewer
+    found = list(space.neighbours(member))
+    keys = [n.key for n in found]
+    assert found and len(set(keys)) == len(keys) and member.key not in keys
+    assert all(space.contains(n) for n in found)
+    assert [n.key for n in space.neighbours(space.parse(space.format(member)))] == keys
+
+
+def test_mutation_is_a_neighbour_for_most_draws(space: Space[Any]) -> None:
+    """``mutate`` may repeat a draw, never jump: where the space has a neighbour it is at a small distance."""
+    rng = np.random.default_rng(0)
+    members = draw(space, 8)
+    near = [space.distance(m, space.mutate(m, rng)) for m in members for _ in range(5)]
+    apart = [space.distance(a, b) for a, b in itertools.combinations(members, 2)]
+    assert np.mean(near) < np.mean(apart)
+    assert min(near) > 0 or space.name == "rnn"  # features of cells are counts: different cells may share them
+
+
+def test_described_values_are_those_of_the_features(space: Space[Any]) -> None:
+    for member in draw(space, 10):
+        described = space.describe(member)
+        assert set(described) == set(space.feature_specs)
+        for name, feature in space.feature_specs.items():
+            value = described[name]
+            assert isinstance(value, tuple) == feature.per_layer
+            for item in value if feature.per_layer else (value,):
+                if feature.choices is not None:
+                    assert item in feature.choices, name
+                else:
+                    assert feature.low <= item <= feature.high, name
+            assert feature.doc
+
+
+def test_feature_vectors(space: Space[Any]) -> None:
+    members = draw(space, 8)
+    vectors = [space.features(m) for m in members]
+    assert {v.shape for v in vectors} == {vectors[0].shape} and vectors[0].ndim == 1
+    assert all(v.dtype == np.float64 and np.isfinite(v).all() for v in vectors)
+    for a, b, c in itertools.permutations(members[:4], 3):
+        assert space.distance(a, a) == 0 and space.distance(a, b) == space.distance(b, a)
+        assert space.distance(a, c) <= space.distance(a, b) + space.distance(b, c) + 1e-9
+
+
+def test_counts_are_positive_whole_numbers(space: Space[Any]) -> None:
+    for member in draw(space, 5):
+        counts = space.counts(member)
+        for value in (counts.parameters, counts.flops, counts.depth, counts.width):
+            assert type(value) is int and value > 0
+
+
+def test_members_can_be_built_and_run(case: Case, space: Space[Any]) -> None:
+    for member in draw(space, 3, seed=3):
+        assert case.run(space, member) == case.shape
+
+
+def test_suggestions_are_members_that_their_parameters_give_again(space: Space[Any]) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = 0
+    for _ in range(250):
+        trial = study.ask()
+        try:
+            member = space.suggest(trial)
+        except optuna.TrialPruned:
+            continue
+        found += 1
+        assert space.contains(member)
+        assert space.suggest(optuna.trial.FixedTrial(trial.params)) == member
+    assert found >= 5
+
+
+def test_reducing_further_keeps_both_rules(case: Case, space: Space[Any]) -> None:
+    both, whole = space.reduce(case.further), case.whole()
+    only = whole.reduce(case.further)
+    seen = [both.contains(m) for m in draw(whole, 60)]
+    assert seen == [space.contains(m) and only.contains(m) for m in draw(whole, 60)]
+    for member in draw(both, 10):
+        assert space.contains(member) and only.contains(member)
+    assert space.reduce({}).rule == space.rule and space.reduce(None).rule == space.rule
+
+
+def test_rules_round_trip(case: Case, space: Space[Any]) -> None:
+    text = json.dumps(space.rule.to_json())  # what a run folder records
+    assert case.whole().reduce(json.loads(text)).rule == space.rule
+
+
+def test_an_impossible_rule_ends_in_a_sentence(case: Case) -> None:
+    with pytest.raises(ZeronasError) as error:
+        case.whole().reduce(case.impossible).sample(np.random.default_rng(0))
+    assert str(error.value).startswith(f"No member of space '{case.name}' in 2000 draws obeys the reduction ")
+    assert str(error.value).endswith("; widen it.")
+
+
+def test_unknown_features_are_told_the_nearest(case: Case, space: Space[Any]) -> None:
+    name = next(iter(space.feature_specs))
+    with pytest.raises(ZeronasError) as error:
+        space.reduce({name + "x": 1})
+    accepted = ", ".join(sorted(space.feature_specs))
+    assert str(error.value) == (
+        f"The reduction names '{name}x', which is no feature of space '{case.name}'. Did you mean '{name}'? "
+        f"Available: {accepted}."
+    )
+
+
+@pytest.mark.parametrize("name", spaces.SPACES.names())
+def test_unknown_options_end_in_a_sentence(name: str) -> None:
+    with pytest.raises(ZeronasError, match="no_such_option"):
+        spaces.get(name, no_such_option=1)
+
+
+def test_unknown_spaces_are_told_the_nearest() -> None:
+    with pytest.raises(ZeronasError, match=r"^Unknown space 'rn'\. Did you mean 'rnn'\? Available: "):
+        spaces.get("rn")
+
+
+def test_spaces_travel_to_worker_processes(space: Space[Any]) -> None:
+    again = pickle.loads(pickle.dumps(space))
+    assert draw(again, 3) == draw(space, 3) and again.rule == space.rule
+    assert [again.counts(m) for m in draw(space, 3)] == [space.counts(m) for m in draw(space, 3)]
+
+
+def test_draws_are_the_same_in_another_process() -> None:
+    code = (
+        "import numpy as np, spaces\n"
+        "for name in spaces.SPACES:\n"
+        "    s, r = spaces.get(name), np.random.default_rng(3)\n"
+        "    a = [s.sample(r) for _ in range(4)]\n"
+        "    print(*[m.key for m in (*a, s.mutate(a[0], r), s.crossover(a[1], a[2], r))])\n"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1] and len(outputs[0].split()) == 6 * len(spaces.SPACES.names())

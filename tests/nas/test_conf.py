@@ -1,0 +1,84 @@
+"""Every configuration composes, and says exactly what the code accepts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+import conf
+import proxies
+from experiments import search as app
+from nas import search
+from nas.benchmarks import BENCHMARKS
+from nas.pools import SpacePool
+from nas.search.base import SEARCHERS
+from nas.settings import identity, make
+
+FOLDER = Path(next(iter(conf.__path__)))
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", names("proxy"))
+def test_a_proxys_options_are_its_constructors(name: str, composed: Any) -> None:
+    options = dict(composed("search", f"proxy={name}")["proxies"][name] or {})
+    registered = options.pop("name", name)
+    defaults = proxies.options_of(registered)
+    assert set(options) == set(defaults)
+    assert all(type(options[key]) is type(defaults[key]) for key in options if registered == name)
+    proxies.get(registered, **options)
+
+
+def test_every_registered_name_has_a_configuration() -> None:
+    assert set(proxies.PROXIES) <= set(names("proxy"))
+    assert set(SEARCHERS) == set(names("searcher"))
+    assert set(BENCHMARKS) <= set(names("benchmark"))
+
+
+@pytest.mark.parametrize("name", names("searcher"))
+def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> None:
+    config = composed("search", f"searcher={name}")
+    options = dict(config["searcher"])
+    search.get(options.pop("name"), SpacePool(make(config, False).space), 0, **options)
+
+
+@pytest.mark.parametrize("name", names("probe"))
+@pytest.mark.parametrize("space", ["rnn", "bert"])
+def test_a_probe_fits_both_spaces(name: str, space: str, composed: Any) -> None:
+    config = composed("search", f"probe={name}", f"space={space}")
+    assert config["probe"]["name"] == name
+    make(config, False)
+
+
+@pytest.mark.parametrize("name", names("reduction"))
+def test_a_reduction_names_features_of_some_space(name: str) -> None:
+    import spaces
+
+    conditions = OmegaConf.to_container(OmegaConf.load(FOLDER / "reduction" / f"{name}.yaml"))
+    assert isinstance(conditions, dict)
+    fitting = [s for s in spaces.SPACES if set(conditions) <= set(spaces.get(s).feature_specs)]
+    assert fitting
+    spaces.get(fitting[-1]).reduce({str(k): v for k, v in conditions.items()})
+
+
+@pytest.mark.parametrize("name", [n for n in names("experiment") if n != "none"])
+def test_every_experiment_runs_with_a_tiny_budget(name: str, composed: Any, data_dir: Path, tmp_path: Path) -> None:
+    overrides = [f"experiment={name}", "budget=3", f"run.dir={tmp_path}", "executor.workers=1"]
+    if name == "paper_search":  # the paper's sizes cost seconds a cell
+        overrides += ["probe.rnn.hidden=[16]", "probe.rnn.embedding=8", "probe.rnn.batch=4", "probe.rnn.steps=4"]
+    results = app.run(composed("search", *overrides))
+    assert results["evaluations"] == 3
+    assert results["found"]["truth"] is not None
+
+
+def test_identity_leaves_out_what_does_not_change_the_scores(composed: Any) -> None:
+    base = identity(composed("search"), "search")[1]
+    for override in ("budget=7", "verify=3", "executor.workers=2", "fresh=true", "run.root=elsewhere", "data_dir=x"):
+        assert identity(composed("search", override), "search")[1] == base
+    for override in ("seed=1", "proxy=random", "probe.rnn.steps=9", "batch=8", "pool=benchmark", "device=cuda"):
+        assert identity(composed("search", override), "search")[1] != base

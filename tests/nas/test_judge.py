@@ -1,0 +1,96 @@
+"""Statistics, against values worked out by hand and against scipy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from nas import judge
+
+
+def test_kendall_by_hand() -> None:
+    # pairs: (1,2) (1,3) agree, (2,3) disagrees -> (2 - 1) / 3
+    assert judge.kendall([1, 2, 3], [1, 3, 2]) == pytest.approx(1 / 3)
+    # tau-b with one tie on the left: (C - D) / sqrt((n0 - ties_a) n0) = 2 / sqrt(2 * 3)
+    assert judge.kendall([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / math.sqrt(6))
+
+
+def test_spearman_is_scipys_and_nan_for_a_constant() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 5, 40), rng.normal(size=40)
+    assert judge.spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert math.isnan(judge.spearman([1, 1, 1], [1, 2, 3]))
+
+
+def test_recall_by_hand() -> None:
+    truth = list(range(20))  # the top 10% are members 18 and 19
+    assert judge.recall_at_top(truth, truth) == 1.0
+    scores = [0.0] * 20
+    scores[19], scores[0] = 2.0, 1.0  # one of the two is found
+    assert judge.recall_at_top(scores, truth) == 0.5
+
+
+def test_recall_gives_ties_their_share_only() -> None:
+    truth = list(range(20))
+    # all tied: 2 places spread over 20 members, so each true one is inside with probability 1/10
+    assert judge.recall_at_top([0.0] * 20, truth) == pytest.approx(0.1)
+
+
+@given(st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=7), st.integers(1, 7))
+def test_random_regret_is_the_mean_over_all_draws(regrets: list[float], queries: int) -> None:
+    curve = judge.random_regret(regrets, queries)
+    assert len(curve) == min(queries, len(regrets))
+    for k, value in enumerate(curve, 1):
+        exact = np.mean([min(draw) for draw in itertools.combinations(regrets, k)])
+        assert value == pytest.approx(exact, abs=1e-9)
+
+
+def test_random_regret_of_many_members_stays_exact() -> None:
+    # the expected minimum of k of {0, .., n-1} drawn without replacement is (n - k) / (k + 1)
+    curve = judge.random_regret(list(range(2499)), 10)
+    assert curve == pytest.approx([(2499 - k) / (k + 1) for k in range(1, 11)])
+
+
+def test_ranked_regret_without_ties_is_the_running_minimum() -> None:
+    assert judge.ranked_regret([3, 1, 2], [0.5, 0.0, 0.7], 3) == [0.5, 0.5, 0.0]
+
+
+def test_ranked_regret_is_the_expectation_over_the_orders_of_ties() -> None:
+    # first query: the sole best; second: either of two tied members, regrets .2 and .4; third: both
+    curve = judge.ranked_regret([9, 5, 5, 1], [0.6, 0.2, 0.4, 0.0], 3)
+    assert curve == pytest.approx([0.6, 0.3, 0.2])
+    # all tied: random search
+    regrets = [0.6, 0.2, 0.4, 0.0]
+    assert judge.ranked_regret([1, 1, 1, 1], regrets, 4) == pytest.approx(judge.random_regret(regrets, 4))
+
+
+def test_best_so_far() -> None:
+    assert judge.best_so_far([3.0, 4.0, 1.0]) == [3.0, 3.0, 1.0]
+    assert judge.best_so_far([]) == []
+
+
+def test_mean_median_and_standard_error() -> None:
+    mean, median, error = judge.mean_and_error([1.0, 2.0, 6.0])
+    assert (mean, median) == (3.0, 2.0)
+    assert error == pytest.approx(math.sqrt(((2**2 + 1 + 3**2) / 2) / 3))
+    assert judge.mean_and_error([5.0]) == (5.0, 5.0, 0.0)
+
+
+def test_agreement_brackets_its_estimate_and_repeats() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=200)
+    scores = truth + rng.normal(size=200)
+    found = judge.agreement(scores, truth, resamples=200)
+    assert found is not None
+    assert found.tau_interval[0] < found.tau < found.tau_interval[1]
+    assert found.rho_interval[0] < found.rho < found.rho_interval[1]
+    # the standard error of tau at n = 200 is near .04, so the interval is about .16 wide
+    assert 0.08 < found.tau_interval[1] - found.tau_interval[0] < 0.25
+    assert judge.agreement(scores, truth, resamples=200) == found
+    assert judge.agreement([1.0, 2.0], [1.0, 2.0]) is None

@@ -1,0 +1,170 @@
+"""The command line: one sentence and status 2 for whatever is wrong, imports that stay cheap, help that helps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from nas import cli
+
+
+@pytest.fixture
+def zeronas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Returns a function (arguments) -> (status, stdout, stderr), run in an empty folder without any table at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NAS_DATA_DIR", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["zeronas", *arguments])
+        try:
+            status = cli.main()
+        except SystemExit as left:
+            status = int(left.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+BAD = [
+    (("serch",), "Unknown command 'serch'. Did you mean 'search'? Available: "),
+    (("search", "proxy=hidden_covarianc"), "Unknown proxy 'hidden_covarianc'. Did you mean 'hidden_covariance'?"),
+    (("search", "space=rn"), "Unknown space 'rn'. Did you mean 'rnn'? Available: bert, rnn."),
+    (("search", "searcher=evolutoin"), "Unknown searcher 'evolutoin'. Did you mean 'evolution'?"),
+    (("search", "probe=mikro"), "Unknown probe 'mikro'. Did you mean 'micro'?"),
+    (("search", "benchmark=flexbert"), "Unknown benchmark 'flexbert'. Did you mean 'flexibert'?"),
+    (("search", "budget=-5"), "budget must be a whole number of 1 or more, but got -5."),
+    (("search", "budget=many"), "budget must be a whole number of 1 or more, but got 'many'."),
+    (("search", "batch=0"), "batch must be a whole number of 1 or more, but got 0."),
+    (("search", "verify=-1"), "verify must be a whole number of 0 or more, but got -1."),
+    (("search", "seed=-1"), "seed must be a whole number of 0 or more, but got -1."),
+    (("search", "budgt=5"), "There is no setting 'budgt'. Did you mean 'budget'?"),
+    (("search", "probe.rnn.stepz=3"), "There is no setting 'probe.rnn.stepz'. Did you mean 'probe.rnn.steps'?"),
+    (("search", "probe.rnn.steps=0"), "The probe needs steps to be a whole number of 1 or more, but got 0."),
+    (("search", "probe.rnn.text=/no/such"), "The probe's text '/no/such' cannot be read (No such file or directory)"),
+    (("search", "budget==5"), "The command line cannot be read (Error parsing override 'budget==5'"),
+    (("search", "proxy=[a"), "The command line cannot be read (no viable alternative at input '[a')"),
+    (("search", "proxies.hidden_covariance.layer=2"), "A proxy needs layer 2, but the probe has hidden sizes [64]"),
+    (("search", "proxies.hidden_covariance.axis=up"), "hidden_covariance needs axis=units or axis=examples"),
+    (("search", "pool=benchmrk"), "Unknown pool 'benchmrk'. Did you mean 'benchmark'?"),
+    (("search", "executor.workers=0"), "executor.workers must be a whole number of 1 or more, but got 0."),
+    (("search", "device=tpu"), "device must be cpu, cuda, cuda:N or mps, but got 'tpu'."),
+    (("search", "bert_reading=said", "space=bert"), "Unknown reading 'said' of BERT configurations."),
+    (("search", "reduction.hidden_sizes=3"), "The reduction names 'hidden_sizes', which is no feature of space 'rnn'."),
+    (("search", "reduction.hidden_states=7"), "The reduction wants hidden_states=7, but hidden_states takes one of: 1"),
+    (("search", "reduction=paper"), "The reduction names 'hidden_size', which is no feature of space 'rnn'."),
+    (("search", "searcher.tournament=200"), "Searcher 'evolution' needs tournament <= population, but got ("),
+    (("search", "searcher=optuna", "searcher.sampler=tpee"), "Unknown optuna sampler 'tpee'. Did you mean 'tpe'?"),
+    (("search", "benchmark=flexibert"), "Benchmark 'flexibert' holds architectures of space 'bert', but space 'rnn'"),
+    (("search", "data_dir=/no/such", "pool=benchmark"), "The data folder '/no/such' does not exist"),
+    (("search", "run.dir=/proc/no/such"), "The run folder '/proc/no/such' cannot be written"),
+    (("search", "verify=3", "benchmark=none"), "This command needs ground truth, but benchmark=none was chosen."),
+    (("rank", "limit=0", "benchmark=none"), "This command needs ground truth, but benchmark=none was chosen."),
+    (("compare",), "compare needs run folders, but none were given"),
+    (("compare", "nothing"), "There is no run folder 'nothing'."),
+    (("list", "prox"), "Unknown kind 'prox'. Did you mean 'proxies'?"),
+    (("score",), "score needs an architecture: arch=FILE with its JSON, or arch=RNN, LSTM or GRU."),
+    (("score", "arch=nothing"), "The architecture 'nothing' cannot be read (No such file or directory)"),
+    (("data", "chek"), "Unknown command 'data chek'. Did you mean 'check'?"),
+    (("data", "check", "data_dir=/no/such"), "The data folder '/no/such' does not exist"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "start"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_is_one_sentence_and_status_two(zeronas, arguments: tuple[str, ...], start: str) -> None:  # type: ignore[no-untyped-def]
+    status, _, err = zeronas(*arguments)
+    assert status == 2
+    assert err.startswith(start)
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+RECIPES = [
+    ({}, "The recipe is empty"),
+    (
+        {"h_new_0": {"op": "linea", "input": ["x", "h_prev_0"]}},
+        "Node 'h_new_0' has the unknown operation 'linea'. Did you",
+    ),
+    ({"h_new_0": {"op": "linear", "input": ["x"]}}, "Node 'h_new_0' (linear) takes 2 or 3 inputs, but got 1: [x]."),
+    ({"h_new_0": {"op": "linear", "input": ["x", "h_prev_1"]}}, "Node 'h_new_0' reads the unknown node 'h_prev_1'."),
+    (
+        {
+            "a": {"op": "linear", "input": ["x", "b"]},
+            "b": {"op": "activation_tanh", "input": ["a"]},
+            "h_new_0": {"op": "elementwise_sum", "input": ["b", "h_prev_0"]},
+        },
+        "The recipe has a cycle: ",
+    ),
+    (
+        {
+            "a": {"op": "activation_tanh", "input": ["h_new_0"]},
+            "h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]},
+        },
+        "Node 'a' reaches no output",
+    ),
+]
+
+
+@pytest.mark.parametrize(("recipe", "start"), RECIPES, ids=[start[:24] for _, start in RECIPES])
+def test_a_malformed_recipe_is_named(zeronas, tmp_path: Path, recipe: dict[str, object], start: str) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "cell.json").write_text(json.dumps(recipe))
+    status, _, err = zeronas("score", "arch=cell.json", "benchmark=none")
+    assert status == 2
+    assert err.startswith(start)
+    assert err.count("\n") == 1
+
+
+def test_a_malformed_bert_configuration_is_named(zeronas, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "bert.json").write_text('{"hidden_size": 256, "nas_config": {"encoder_layers": []}}')
+    status, _, err = zeronas("score", "arch=bert.json", "space=bert", "benchmark=none")
+    assert (status, err) == (2, "encoder_layers has 0 layers, but 2 or 4 are needed.\n")
+
+
+def test_score_prints_a_known_cell(zeronas) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = zeronas("score", "arch=LSTM", "draw=lstm.png")
+    assert status == 0
+    assert "key: rnn-9a352c1b9d7de6f2bf43\n" in out
+    assert "parameters: 10,896,400;" in out  # 4 million embedding, 10,000 biases, 4 gates in three layers
+    assert Path("lstm.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_help_and_version(zeronas) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = zeronas("--help")
+    assert status == 0
+    assert all(command in out for command in cli.COMMANDS)
+    status, out, _ = zeronas("--version")
+    assert (status, out.split()[0]) == (0, "zeronas")
+    assert zeronas()[0] == 2
+
+
+def test_list_names_everything_registered(zeronas) -> None:  # type: ignore[no-untyped-def]
+    import proxies
+    from nas.benchmarks import BENCHMARKS
+    from nas.search import SEARCHERS
+
+    status, out, _ = zeronas("list")
+    assert status == 0
+    for name in [*proxies.PROXIES, *SEARCHERS, *BENCHMARKS, "rnn", "bert", "micro", "paper"]:
+        assert name in out
+
+
+def test_imports_are_cheap() -> None:
+    heavy = "{'torch', 'optuna', 'pandas', 'matplotlib'} & set(sys.modules)"
+    code = f"import nas, spaces, proxies, sys; assert not {heavy}, {heavy}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_foreign_package_is_named(zeronas, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    foreign = ModuleType("spaces")
+    foreign.__path__ = [str(tmp_path / "site" / "spaces")]
+    monkeypatch.setitem(sys.modules, "spaces", foreign)
+    status, _, err = zeronas("list")
+    assert status == 2
+    assert err.startswith(
+        f"The package 'spaces' was imported from '{tmp_path / 'site' / 'spaces'}', not from zeronas's"
+    )
