@@ -27,7 +27,7 @@ MICRO: dict[str, dict[str, Any]] = {
 }
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
-CASES = [(name, space) for name in proxies.PROXIES for space in proxies.PROXIES.get(name).spaces]
+CASES = [(name, space) for name in proxies.PROXIES for space in proxies.kinds_of(name)]
 
 
 #: small members, and BERT ones that have the attention which some proxies look at
@@ -43,7 +43,7 @@ def architectures(space: str, n: int = 3) -> tuple[Any, ...]:
 
 def scores(space: str, names: Iterable[str], items: Iterable[Any], seed: int = 0) -> list[dict[str, Any]]:
     """One probe pass for each architecture, whatever the number of proxies."""
-    run = Task(SPACES[space], probe_for(space, MICRO), {name: proxies.get(name) for name in names}, seed)
+    run = Task(SPACES[space], probe_for(space, MICRO), {name: proxies.get(name, space) for name in names}, seed)
     return [{label: (score.value, score.reason) for label, score in run(item).scores.items()} for item in items]
 
 
@@ -100,7 +100,7 @@ def test_scores_depend_on_seed_and_architecture_alone(name: str, space: str) -> 
 @pytest.mark.parametrize(("name", "space"), CASES)
 def test_the_seed_moves_what_is_random_and_no_size(name: str, space: str) -> None:
     first, second = ([found[name] for found in together(space, seed)] for seed in (0, 1))
-    if proxies.PROXIES.get(name).needs == {"shapes"}:
+    if proxies.get(name, space).needs == {"shapes"}:
         assert first == second
     elif name not in COARSE:
         assert first != second
@@ -114,23 +114,23 @@ def test_equal_cells_score_equally() -> None:
 @pytest.mark.parametrize(("name", "space"), CASES)
 def test_proxies_only_look(name: str, space: str) -> None:
     """A proxy reads what it declared to need, changes nothing in the record, and keeps no state."""
-    proxy = proxies.get(name)
+    proxy = proxies.get(name, space)
     probe = probe_for(space, MICRO)
     a, b = (probe.observe(SPACES[space], item, Needs.union([proxy]), 0) for item in architectures(space)[:2])
     before = [h.clone() for h in a.hidden]
     first = proxy(a)
     proxy(b)
-    assert proxy(a) == first == proxies.get(name)(a)
+    assert proxy(a) == first == proxies.get(name, space)(a)
     assert all(torch.equal(x, y) for x, y in zip(before, a.hidden, strict=True))
     assert pickle.loads(pickle.dumps(proxy))(a) == first
     if "forward" not in proxy.needs:
         assert a.hidden == []
 
 
-@pytest.mark.parametrize(("name", "space"), [case for case in CASES if "forward" in proxies.get(case[0]).needs])
+@pytest.mark.parametrize(("name", "space"), [case for case in CASES if "forward" in proxies.get(*case).needs])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value: float) -> None:
-    proxy = proxies.get(name)
+    proxy = proxies.get(name, space)
     item = architectures(space)[0]
     record: Record = probe_for(space, MICRO).observe(SPACES[space], item, Needs.union([proxy]), 0)
     record.hidden = [h.clone() for h in record.hidden]
