@@ -35,6 +35,7 @@ class BertProbe:
             as in the released encoder they are attended to.
         train_mode: leave drop-out on, as the paper's released code does.
         text: path of a text to read instead of Zipf-distributed ids.
+        tokens_seed: seed of the ids where it is not the run's, to vary weights and data apart.
         dtype: "float32" or "float64", of weights and all that follows; the weights are the same.
         init: "derived": weights from (seed, key). "released": the random stream of the paper's released code is
             replayed, which seeds one generator with ``seed`` for each network, so that all share the embeddings; with
@@ -59,6 +60,7 @@ class BertProbe:
     vocabulary: int = 1000
     train_mode: bool = False
     text: str | None = None
+    tokens_seed: int | None = None
     dtype: str = "float32"
     initialisations: int = 1
     init: str = "derived"
@@ -77,6 +79,9 @@ class BertProbe:
             raise ZeronasError(f"The probe needs init=derived or init=released, but got init={self.init!r}.")
         if self.dtype not in _DTYPES:
             raise ZeronasError(f"The probe needs dtype=float32 or dtype=float64, but got dtype={self.dtype!r}.")
+
+    def _tokens_seed(self, seed: int) -> int:
+        return seed if self.tokens_seed is None else self.tokens_seed
 
     def observe(
         self, space: Space[Any], architecture: BertConfig, needs: Needs, seed: int, device: str = "cpu"
@@ -107,7 +112,9 @@ class BertProbe:
         record.weights = weights if "weights" in kinds else []
         if not kinds - {"weights"}:
             return
-        ids = torch.from_numpy(token_ids(self.steps, self.batch, self.vocabulary, record.seed, self.text)).T
+        ids = torch.from_numpy(
+            token_ids(self.steps, self.batch, self.vocabulary, self._tokens_seed(record.seed), self.text)
+        ).T
         if self.padding:
             ids = ids.clone()  # (B, T)
             ids[:, self.steps - round(self.padding * self.steps) :] = 0

@@ -53,6 +53,7 @@ class RNNProbe:
             own embedding and weights follow the recipe's own order of nodes; noise comes from numpy's legacy
             generator, seeded alike.
         text: path of a text to read instead of Zipf-distributed ids.
+        tokens_seed: seed of the ids where it is not the run's, to vary weights and data apart.
 
     All weights and biases are U(-1/sqrt(h), 1/sqrt(h)), embeddings U(-0.1, 0.1), as in NAS-Bench-NLP's code.
     """
@@ -64,6 +65,7 @@ class RNNProbe:
     vocabulary: int = 10_000
     init: str = "derived"
     text: str | None = None
+    tokens_seed: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.hidden, Iterable):
@@ -77,6 +79,9 @@ class RNNProbe:
         if self.init not in ("derived", "released"):
             raise ZeronasError(f"The probe needs init=derived or init=released, but got init={self.init!r}.")
 
+    def _tokens_seed(self, seed: int) -> int:
+        return seed if self.tokens_seed is None else self.tokens_seed
+
     def observe(self, space: Space[Any], architecture: Cell, needs: Needs, seed: int, device: str = "cpu") -> Record:
         """Makes the record of one cell: only what ``needs`` asks for is run.
 
@@ -88,7 +93,9 @@ class RNNProbe:
                 f"A proxy needs layer {needs.layers}, but the probe has hidden sizes {list(self.hidden)}, "
                 f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
             )
-        record = Record(space.name, architecture.key, seed, space.counts(architecture))
+        record = Record(
+            space.name, architecture.key, seed, space.counts(architecture), architecture=architecture, origin=space
+        )
         if needs.kinds - {"shapes"}:
             self._look(record, architecture, needs, device)
         return record
@@ -105,7 +112,9 @@ class RNNProbe:
             plan = compile_plan(cell, canonical=self.init == "derived")
             table, weights = self.draw(plan, cell.key, layers, record.seed)
             weights = [({r: w.to(device) for r, w in fused.items()}, bias.to(device)) for fused, bias in weights]
-            ids = torch.from_numpy(token_ids(self.steps, self.batch, self.vocabulary, record.seed, self.text))
+            ids = torch.from_numpy(
+                token_ids(self.steps, self.batch, self.vocabulary, self._tokens_seed(record.seed), self.text)
+            )
             x = table[ids].to(device)  # (T, B) -> (T, B, e)
             record.embedding = x.detach()
             starts = [torch.zeros(self.batch, bias.shape[1], device=device) for _, bias in weights]
