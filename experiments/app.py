@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from nas.errors import ZeronasError
 
-__all__ = ["plain", "reported"]
+__all__ = ["command", "plain", "reported"]
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -30,3 +31,13 @@ def reported(run: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> No
     except ZeronasError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[[], None]:
+    """Returns the hydra app that composes ``conf/NAME.yaml`` from the command line and runs a command with it."""
+
+    def job(config: DictConfig) -> None:
+        reported(run, plain(config))
+
+    app: Callable[[], None] = hydra.main(config_path="pkg://conf", config_name=config_name, version_base="1.3")(job)
+    return app

@@ -8,10 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig
-
-from experiments.app import plain, reported
+from experiments.app import command
 from nas.cli import guarded
 from nas.errors import ZeronasError
 from nas.report.compare import compare, lines, read_run
@@ -47,9 +44,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-@hydra.main(config_path="pkg://conf", config_name="compare", version_base="1.3")
-def _app(config: DictConfig) -> None:
-    reported(run, plain(config))
+_app = command(run, "compare")
 
 
 def main() -> None:

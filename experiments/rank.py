@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import hydra
 import numpy as np
-from omegaconf import DictConfig
 
-from experiments.app import plain, reported
+from experiments.app import command
 from nas.benchmarks import Benchmark, Entry
 from nas.cli import guarded
 from nas.errors import ZeronasError
@@ -70,14 +68,7 @@ def chosen_entries(benchmark: Benchmark, contains: Any, config: dict[str, Any]) 
     return [entries[i] for i in sorted(order[p] for p in picks)]
 
 
-@hydra.main(config_path="pkg://conf", config_name="rank", version_base="1.3")
-def _app(config: DictConfig) -> None:
-    reported(run, plain(config))
-
-
-def main() -> None:
-    """Runs the command line."""
-    _app()
+main = command(run, "rank")
 
 
 if __name__ == "__main__":

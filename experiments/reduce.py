@@ -11,10 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from experiments.app import command
 from nas.benchmarks import Benchmark, Entry
 from nas.cli import guarded
 from nas.errors import ZeronasError
@@ -444,21 +444,7 @@ def _plot_effects(ax: Any, fitted: Fit, benchmark: Benchmark) -> None:
     ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
 
 
-@hydra.main(config_path="pkg://conf", config_name="reduce", version_base="1.3")
-def _app(config: DictConfig) -> None:
-    plain = OmegaConf.to_container(config, resolve=True)
-    if not isinstance(plain, dict):
-        raise ZeronasError(f"The configuration is a {type(plain).__name__}; a mapping is needed.")
-    try:
-        run({str(key): value for key, value in plain.items()})
-    except ZeronasError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-
-
-def main() -> None:
-    """Runs the command line."""
-    _app()
+main = command(run, "reduce")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig
-
-from experiments.app import plain, reported
+from experiments.app import command
 from nas.cli import guarded
 from nas.errors import ZeronasError
 from nas.evaluate import Evaluator
@@ -94,14 +91,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@hydra.main(config_path="pkg://conf", config_name="score", version_base="1.3")
-def _app(config: DictConfig) -> None:
-    reported(run, plain(config))
-
-
-def main() -> None:
-    """Runs the command line."""
-    _app()
+main = command(run, "score")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig
-
-from experiments.app import plain, reported
+from experiments.app import command
 from nas import search as searchers
 from nas.cli import guarded
 from nas.journal import Journal
@@ -62,14 +59,7 @@ def _truth(settings: Settings, architecture: Any) -> tuple[Any, Any]:
     return entry, None if entry is None else benchmark.standing(entry.value)
 
 
-@hydra.main(config_path="pkg://conf", config_name="search", version_base="1.3")
-def _app(config: DictConfig) -> None:
-    reported(run, plain(config))
-
-
-def main() -> None:
-    """Runs the command line."""
-    _app()
+main = command(run, "search")
 
 
 if __name__ == "__main__":

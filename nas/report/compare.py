@@ -67,10 +67,20 @@ def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
 
 
 def _names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names every run by the settings in which the runs differ, the seed left out.
+    """Names every run by the settings in which the runs on the same benchmark differ, the seed left out.
 
     Options of a proxy, searcher or probe are named only where runs of the same one differ in them.
     """
+    tables = [(run["benchmark"] or {}).get("name") for run in runs]
+    names = [""] * len(runs)
+    for table in set(tables):
+        places = [i for i, name in enumerate(tables) if name == table]
+        for i, name in zip(places, _told_apart([runs[i] for i in places]), strict=True):
+            names[i] = name if len(set(tables)) == 1 else f"{table}: {name}"
+    return names
+
+
+def _told_apart(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     flat = [_settings(run) for run in runs]
     keys = []
     for key in flat[0]:
@@ -190,13 +200,24 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns the comparison as lines of text, best mean regret first, one table per benchmark."""
     out: list[str] = []
     for benchmark in _benchmarks(results):
-        shown = [["method", "seeds", "found: mean +- s.e.", "median", "best", "regret: mean +- s.e.", "median", "rank"]]
-        random_row: list[str] = []
+        shown = [
+            [
+                "method",
+                "seeds",
+                "found: mean +- s.e.",
+                "median",
+                "best",
+                "regret: mean +- s.e.",
+                "median",
+                "rank",
+                "regret of random search",
+            ]
+        ]
         for name, m in _ordered(results):
-            if ((m["benchmark"] or {}).get("name")) != benchmark:
+            if (m["benchmark"] or {}).get("name") != benchmark:
                 continue
             best = number((m["benchmark"] or {}).get("best", {}).get("value"), 5)
-            cells = ["no truth", "", best, "no truth", "", ""]
+            cells = ["no truth", "", best, "no truth", "", "", ""]
             if "truth" in m:
                 t, r = m["truth"], m["regret"]
                 cells = [
@@ -206,16 +227,12 @@ def lines(results: Mapping[str, Any]) -> list[str]:
                     f"{number(r['mean'], 3)} +- {number(r['standard_error'], 2)}",
                     number(r["median"], 3),
                     number(m["rank"]["mean"], 4),
+                    number(m["random_curve"][-1], 3) if "random_curve" in m else "",
                 ]
             shown.append([name, str(len(m["seeds"])), *cells])
-            if "random_curve" in m:
-                random = m["random_curve"][-1]
-                random_row = ["random search (expected)", "all", "", "", best, number(random, 3), "", ""]
-        if random_row:
-            shown.append(random_row)
         widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
-        unit = next((m["benchmark"] for _, m in _ordered(results) if m["benchmark"]), None)
-        if benchmark and unit:
+        unit = next(m["benchmark"] for _, m in _ordered(results) if (m["benchmark"] or {}).get("name") == benchmark)
+        if unit:
             out.append(f"{benchmark}: {unit['metric']}, {unit['architectures']:,} unique architectures")
         out += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown]
     return out
@@ -230,8 +247,8 @@ def _summary(results: Mapping[str, Any]) -> str:
     return (
         f"# {len(results['runs'])} searches compared\n\n```\n{table}\n```\n\n"
         "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
-        "rank 1 is the best. s.e.: standard error over seeds (0 for one seed). Random search: exact expectation at the "
-        "same number of queries on the same pool.\n\n"
+        "rank 1 is the best. s.e.: standard error over seeds (0 for one seed). Regret of random search: its exact "
+        "expectation at the same number of queries on the same pool.\n\n"
         "Files: table.csv (one row a run), results.json. "
         f"Plots: {', '.join(results['plots']) or 'none, no run has a truth'}.\n"
     )
@@ -258,22 +275,18 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
         ax.set_yticks(range(len(shown)), [n for n, _ in reversed(shown)])
         ax.set_ylim(-0.6, len(shown) - 0.4)
         ax.set_xlim(left=0)
-        random = [m["random_curve"][-1] for _, m in shown if "random_curve" in m]
+        random = [(i, m["random_curve"][-1]) for i, (_, m) in enumerate(reversed(shown)) if "random_curve" in m]
         if random:
-            ax.axvline(float(np.mean(random)), linestyle="--", color="#555555", label="random search (expected)")
-            ax.legend(fontsize=8, loc="lower right")
+            at, values = [value for _, value in random], [i for i, _ in random]
+            ax.scatter(at, values, marker="|", s=500, color="#555555", label="random search (expected)")
+            ax.legend(fontsize=8, loc="lower right", markerscale=0.5)
         ax.set_xlabel(f"regret of the find ({unit}); dots: seeds, diamond: mean and s.e.")
         figure.suptitle(f"{benchmark}: searched against the benchmark's best", fontsize=11)
         made.append(plots.save(figure, path).name)
         curves = {n: m["curve"] for n, m in shown if "curve" in m}
         if curves:
-            first = next(m for _, m in shown if "curve" in m)
             errors = {n: m["curve_error"] for n, m in shown if "curve" in m}
-            both = {
-                **curves,
-                "random search (expected)": first["random_curve"],
-                "parameters, largest first": first["parameters_curve"],
-            }
+            both = {**curves, **_baselines(shown)}
             path = folder / f"regret_{benchmark}.png"
             made.append(
                 plots.regret_curves(
@@ -281,3 +294,13 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
                 ).name
             )
     return made
+
+
+def _baselines(shown: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, list[float]]:
+    """Returns the curves of random search and of the largest by parameters, once for every pool they differ on."""
+    found: dict[str, list[float]] = {}
+    for key, label in zip(("random_curve", "parameters_curve"), plots.BASELINES, strict=True):
+        distinct = {json.dumps(m[key]): (n, m[key]) for n, m in reversed(shown) if key in m}
+        for n, curve in distinct.values():
+            found[label if len(distinct) == 1 else f"{label}: {n}"] = curve
+    return found

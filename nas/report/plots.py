@@ -11,10 +11,13 @@ import numpy as np
 
 from nas.errors import ZeronasError
 
-__all__ = ["COLOURS", "draw_architecture", "regret_curves", "save", "scatter", "subplots"]
+__all__ = ["BASELINES", "COLOURS", "draw_architecture", "regret_curves", "save", "scatter", "subplots"]
 
 #: one colour per series, readable in grey and for colour-blind readers (Okabe-Ito)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+#: labels of curves that are baselines, drawn dashed
+BASELINES = ("random search (expected)", "parameters, largest first")
 
 _LABELS = {
     "source": "",
@@ -110,7 +113,7 @@ def regret_curves(
     ax = axes[0, 0]
     longest = max((len(curve) for curve in curves.values()), default=1)
     for i, (label, curve) in enumerate(curves.items()):
-        baseline = label.startswith(("random", "parameters"))
+        baseline = label.startswith(BASELINES)
         colour = COLOURS[i % len(COLOURS)]
         x, y = np.arange(1, len(curve) + 1), np.asarray(curve, dtype=float)
         ax.plot(x, y, "--" if baseline else "-", marker="o", markersize=4, color=colour, label=label)

@@ -250,8 +250,13 @@ def _plots(
                     folder / "regret.png",
                     {
                         f"{settings.config['searcher']['name']}, {settings.fitness}": results["regret"]["best_so_far"],
-                        "random (expected)": results["regret"]["random"],
-                        "parameters (largest first)": results["regret"]["parameters"],
+                        **dict(
+                            zip(
+                                plots.BASELINES,
+                                (results["regret"]["random"], results["regret"]["parameters"]),
+                                strict=True,
+                            )
+                        ),
                     },
                     benchmark.unit,
                     f"{benchmark.name}: regret of the verified candidates",
