@@ -14,6 +14,7 @@ from nas.cli import guarded
 from nas.errors import ZeronasError
 from nas.evaluate import Evaluator
 from nas.journal import Journal
+from nas.options import flag
 from nas.progress import Progress
 from nas.report.rank import lines, published_lines, report
 from nas.run import score_all
@@ -34,10 +35,10 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     settings = make(config, truth_needed=True)
     benchmark = settings.needed_truth()
     entries = chosen_entries(benchmark, settings.space.contains, config)
-    task = settings.task(BASELINES if config["baselines"] else ())
+    task = settings.task(BASELINES if flag(config, "baselines") else ())
     labels = list(task.proxies)
     folder = run_folder(config, "rank")
-    with Journal(folder, identity(config, "rank")[0], fresh=bool(config["fresh"])) as journal:
+    with Journal(folder, identity(config, "rank")[0], fresh=flag(config, "fresh")) as journal:
         progress = Progress(len(entries))
         with Evaluator(task, settings.workers) as evaluator:
             evaluations = score_all([e.architecture for e in entries], evaluator, journal, labels, progress)

@@ -9,6 +9,7 @@ from experiments.app import command
 from nas import search as searchers
 from nas.cli import guarded
 from nas.journal import Journal
+from nas.options import flag, mapping
 from nas.pools import BenchmarkPool, Pool, SpacePool
 from nas.report.search import answer, report
 from nas.run import search, verify
@@ -30,12 +31,14 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     settings = make(config, truth_needed=kind == "benchmark" or k > 0)
     if k > 0:
         settings.needed_truth()
+    if settings.benchmark is not None:
+        _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
     pool = _pool(kind, settings)
-    options = dict(config["searcher"])
+    options = mapping(config, "searcher", "searcher.name=evolution")
     searcher = searchers.get(options.pop("name"), pool, settings.seed, **options)
     task = settings.task()
     folder = run_folder(config, "search")
-    with Journal(folder, identity(config, "search")[0], fresh=bool(config["fresh"])) as journal:
+    with Journal(folder, identity(config, "search")[0], fresh=flag(config, "fresh")) as journal:
         scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
         queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k)
         members = pool.members if isinstance(pool, BenchmarkPool) else None

@@ -125,6 +125,8 @@ def _hydra_sentence(error: Exception) -> str | None:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown.group(1)
+        if key in _known_keys():
+            return f"The setting '{key}' belongs to a choice that is not made here, or to another command."
         near = did_you_mean(key, _known_keys()) if _known_keys() else ""
         return f"There is no setting '{key}'.{near}"
     unknown = re.match(r"Could not override '?([\w@/.]+)'?\. No match in the defaults list", text)

@@ -22,7 +22,7 @@ from nas.errors import ZeronasError
 from proxies.base import Needs, Proxy, Record, Score
 from spaces.base import Space
 
-__all__ = ["Evaluation", "Evaluator", "Probe", "Task"]
+__all__ = ["TRANSIENT", "Evaluation", "Evaluator", "Probe", "Task"]
 
 
 class Probe(Protocol):
@@ -48,6 +48,10 @@ class Evaluation:
     scores: Mapping[str, Score]
     seconds: float
     times: Mapping[str, float] = field(default_factory=dict)
+
+
+#: reasons of failures that are the machine's and not the architecture's
+TRANSIENT = frozenset({"time-out", "out of memory"})
 
 
 class _TimeOut(Exception):

@@ -48,6 +48,7 @@ class Journal:
             path.unlink(missing_ok=True)
             (folder / "identity.json").unlink(missing_ok=True)
         self._check_identity(identity)
+        (folder / "results.json").unlink(missing_ok=True)  # until the run ends, no earlier answer stands for it
         if path.exists():
             self._read(path)
         self._file = path.open("a", encoding="utf-8")
@@ -75,18 +76,19 @@ class Journal:
         if whole < len(content):  # killed in the middle of a line: that evaluation is made again
             with path.open("r+b") as file:
                 file.truncate(whole)
-        for number, line in enumerate(content[:whole].decode("utf-8").splitlines(), 1):
+        for number, line in enumerate(content[:whole].splitlines(), 1):
             try:
-                entry = json.loads(line)
+                entry = json.loads(line.decode("utf-8"))
                 scores = {
                     label: Score(value["value"], value.get("reason", "")) for label, value in entry["scores"].items()
                 }
                 times = {label: float(value) for label, value in entry.get("times", {}).items()}
                 self.known[entry["key"]] = Evaluation(entry["key"], scores, float(entry["seconds"]), times)
             except (ValueError, KeyError, TypeError, AttributeError):
+                shown = line[:60].decode(errors="replace")
                 raise ZeronasError(
-                    f"Line {number} of '{path}' is damaged: {line[:60]!r}; remove the line to evaluate that "
-                    "architecture again, or use fresh=true to start over."
+                    f"Line {number} of '{path}' is damaged: {shown!r}; remove the line to evaluate that architecture "
+                    "again, or use fresh=true to start over."
                 ) from None
 
     def add(self, evaluation: Evaluation, architecture: Any) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.benchmarks.base import Entry, Standing
-from nas.evaluate import Evaluation, Evaluator, Task
+from nas.evaluate import TRANSIENT, Evaluation, Evaluator, Task
 from nas.journal import Journal
 from nas.progress import Progress
 from nas.search.base import Result, Searcher
@@ -60,7 +60,9 @@ def score_all(
 
 
 def _known(journal: Journal, key: str, labels: Sequence[str]) -> bool:
-    return key in journal.known and all(label in journal.known[key].scores for label in labels)
+    # What failed for want of time or memory is tried again: the machine or the limit may be another now.
+    scores = journal.known[key].scores if key in journal.known else {}
+    return all(label in scores and scores[label].reason not in TRANSIENT for label in labels)
 
 
 def search(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from nas import benchmarks
 from nas.benchmarks import Benchmark
 from nas.errors import ZeronasError, did_you_mean
 from nas.evaluate import Probe, Task
+from nas.options import mapping
+from nas.report.files import versions
 from proxies.base import Proxy
 from proxies.probes import probe_for
 from proxies.tokens import fingerprint
@@ -25,6 +28,16 @@ __all__ = ["Settings", "choice", "identity", "make", "number"]
 
 #: space -> the benchmark that ``benchmark=auto`` means
 DEFAULT_BENCHMARK = {"rnn": "nas_bench_nlp", "bert": "flexibert"}
+
+#: groups of settings, with an example of one
+_GROUPS = {
+    "space": "space.name=rnn",
+    "proxies": "proxies.hidden_covariance.layer=2",
+    "probe": "probe.rnn.steps=20",
+    "benchmark": "benchmark.name=auto",
+    "executor": "executor.workers=2",
+    "run": "run.dir=FOLDER",
+}
 
 #: keys that do not change what an architecture scores or which are asked for
 _NOT_IDENTITY = frozenset({"budget", "verify", "executor", "run", "fresh", "data_dir", "baselines", "resamples"})
@@ -86,6 +99,10 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
     Raises:
         ZeronasError: any part of the configuration is wrong.
     """
+    if not config.get("proxies"):
+        raise ZeronasError("At least one proxy is needed, but proxy=[] was given; for example proxy=hidden_covariance.")
+    for key, example in _GROUPS.items():
+        mapping(config, key, example)
     space = spaces.get(**config["space"]).reduce(config["reduction"])
     chosen = {label: _proxy(label, options or {}, space.name) for label, options in config["proxies"].items()}
     probe = probe_for(space.name, {k: v for k, v in config["probe"].items() if isinstance(v, Mapping)})
@@ -97,7 +114,7 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
         chosen,
         benchmark,
         note,
-        number(config, "seed", "seed", low=0),
+        number(config, "seed", "seed", low=0, high=2**63 - 1),
         number(config["executor"], "workers", "executor.workers", low=1),
     )
     settings.task()  # a proxy that does not fit the space is found before anything is computed
@@ -105,7 +122,7 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
 
 
 def _proxy(label: str, options: Mapping[str, Any], space: str) -> Proxy:
-    rest = dict(options)
+    rest = mapping({f"proxies.{label}": options}, f"proxies.{label}", f"proxies.{label}.variant=released")
     return proxies.get(rest.pop("name", label), space, **rest)
 
 
@@ -113,6 +130,8 @@ def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Ben
     options = dict(config["benchmark"])
     name = options.pop("name")
     data_dir = config["data_dir"]
+    if data_dir is not None and not isinstance(data_dir, str):
+        raise ZeronasError(f"data_dir must be a folder, but got {data_dir!r}.")
     if name == "none":
         return None, "benchmark=none was chosen"
     if name == "auto":
@@ -131,17 +150,21 @@ def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Ben
     return benchmark, ""
 
 
-def number(config: Mapping[str, Any], key: str, label: str, low: float = 0, whole: bool = True) -> Any:
-    """Returns ``config[key]`` if it is a (whole) number of ``low`` or more.
+def number(
+    config: Mapping[str, Any], key: str, label: str, low: float = 0, whole: bool = True, high: float = math.inf
+) -> Any:
+    """Returns ``config[key]`` if it is a finite (whole) number from ``low`` to ``high``.
 
     Raises:
         ZeronasError: it is not.
     """
     value = config[key]
     kinds = (int,) if whole else (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool) or value < low:
+    if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value) or value < low:
         kind = "a whole number" if whole else "a number"
         raise ZeronasError(f"{label} must be {kind} of {low:g} or more, but got {value!r}.")
+    if value > high:
+        raise ZeronasError(f"{label} must be at most {high}, but got {value!r}.")
     return value
 
 
@@ -169,7 +192,9 @@ def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], s
     kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}
     kept["tokens"] = fingerprint(kept["probe"].get("text"))
     text = json.dumps(kept, sort_keys=True, default=str)
-    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()[:8]
+    # Other versions may score otherwise: they are told apart in a folder, but do not change its name.
+    made_by = {name: version for name, version in versions().items() if name in ("zeronas", "torch", "numpy")}
+    return {**json.loads(text), "made_by": made_by}, hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def run_folder(config: Mapping[str, Any], command: str) -> Path:

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from nas.errors import ZeronasError, did_you_mean
+from nas.options import checked
 from proxies import activation, bert_metrics, capacity, control, covariance, jacobian, saliency, sizes, swap
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score
 from proxies.bert_metrics import BERT_IMPLEMENTATIONS
@@ -82,5 +83,6 @@ def get(name: str, space: str | None = None, **options: Any) -> Proxy:
             if not accepted:
                 raise ZeronasError(f"Proxy '{name}' has no options, but got '{option}'.")
             raise ZeronasError(f"Proxy '{name}' has no option '{option}'.{did_you_mean(option, accepted)}")
+    checked(f"Proxy '{name}'", options, accepted)
     kind = kinds.get(space or "", PROXIES.get(name))
     return kind(**{key: value for key, value in options.items() if key in _options(kind)})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.errors import ZeronasError, did_you_mean
+from nas.options import checked, mapping
 from proxies.bert_probe import BertProbe
 from proxies.rnn_probe import RNNProbe
 
@@ -24,8 +25,9 @@ def probe_for(space: str, settings: Mapping[str, Any]) -> RNNProbe | BertProbe:
     """
     if space not in settings or space not in PROBES:
         raise ZeronasError(f"The probe has no settings for space '{space}'.{did_you_mean(space, settings)}")
-    fields = {field.name for field in dataclasses.fields(PROBES[space])}
-    for name in settings[space]:
-        if name not in fields:
-            raise ZeronasError(f"The probe of space '{space}' has no setting '{name}'.{did_you_mean(name, fields)}")
-    return PROBES[space](**settings[space])
+    defaults = {field.name: field.default for field in dataclasses.fields(PROBES[space])}
+    given = mapping(settings, space, f"probe.{space}.steps=20")
+    for name in given:
+        if name not in defaults:
+            raise ZeronasError(f"The probe of space '{space}' has no setting '{name}'.{did_you_mean(name, defaults)}")
+    return PROBES[space](**checked(f"The probe of space '{space}'", given, defaults))

@@ -156,7 +156,7 @@ class RNNProbe:
 
         flat = [state for layer in states for state in layer]
         matrices = [weight for fused, _ in weights for weight in fused.values()] if with_weights else []
-        found = iter(torch.autograd.grad(y.sum(), [x, *flat, *matrices], materialize_grads=True))
+        found = iter(_gradients(y.sum(), [x, *flat, *matrices]))
         record.embedding_grad = next(found)
         for layer in states:
             *before, last = (next(found) for _ in layer)
@@ -179,7 +179,7 @@ class RNNProbe:
         for factor, of in noises:
             noised = (x.double() + factor * scales[of] * noise).to(x.dtype).requires_grad_()
             y = run_stack(plan, fixed, noised, starts)[-1]
-            (record.noisy_grads[factor, of],) = torch.autograd.grad(y.sum(), [noised], materialize_grads=True)
+            (record.noisy_grads[factor, of],) = _gradients(y.sum(), [noised])
 
     def _noise(self, seed: int) -> Tensor:
         return _normal(self.steps, self.batch, self.embedding, seed, self.init == "released")
@@ -310,6 +310,17 @@ def _normal(steps: int, batch: int, size: int, seed: int, legacy: bool) -> Tenso
     if legacy:
         return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
     return torch.from_numpy(seeds.generator(seed, "noise").normal(size=shape))
+
+
+def _gradients(total: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    """Returns d total / d input; zeros where nothing leads from one to the other (a state that is constant, say)."""
+    import torch
+
+    asked = [tensor for tensor in inputs if tensor.requires_grad]
+    if not total.requires_grad or not asked:
+        return [torch.zeros_like(tensor) for tensor in inputs]
+    found = iter(torch.autograd.grad(total, asked, materialize_grads=True))
+    return [next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in inputs]
 
 
 @lru_cache(maxsize=4)

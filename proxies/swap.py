@@ -92,7 +92,6 @@ class Swap(Proxy):
         mu, sigma: of the regulariser; null: from the space.
         quantile: of the parameters, for mu.
         sample: architectures drawn for the quantiles.
-        layers: for cells, layers that the probe runs.
 
     Raises:
         ZeronasError: an argument is out of its range.
@@ -103,6 +102,7 @@ class Swap(Proxy):
     source = "Peng et al. 2024, definition 3.2 (patterns) and section 3.3 (regularised)"
     needs = frozenset({"forward", "activations"})
     spaces = ("rnn", "bert")
+    layers = 1
 
     def __init__(
         self,
@@ -111,17 +111,15 @@ class Swap(Proxy):
         sigma: float | None = None,
         quantile: float = 0.5,
         sample: int = 200,
-        layers: int = 1,
     ) -> None:
         if sigma is not None and not sigma > 0:
             raise ZeronasError(f"swap needs sigma > 0, but got sigma={sigma!r}.")
         if not 0 <= quantile <= 1:
             raise ZeronasError(f"swap needs a quantile from 0 to 1, but got quantile={quantile!r}.")
-        for option, value, least in (("sample", sample, 4), ("layers", layers, 1)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ZeronasError(f"swap needs {option} to be {least} or more, but got {option}={value!r}.")
+        if not isinstance(sample, int) or isinstance(sample, bool) or sample < 4:
+            raise ZeronasError(f"swap needs sample to be 4 or more, but got sample={sample!r}.")
         self.regularised, self.mu, self.sigma = bool(regularised), mu, sigma
-        self.quantile, self.sample, self.layers = quantile, sample, layers
+        self.quantile, self.sample = quantile, sample
         self._pools: dict[int, tuple[Any, float, float]] = {}  # id of a space -> it, mu and sigma
 
     def __call__(self, record: Record) -> float:

@@ -34,6 +34,12 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise ZeronasError(f"'{path}' cannot be read ({error}); run the search again.") from None
     if not isinstance(results, dict) or results.get("command") != "search":
         raise ZeronasError(f"'{path}' is not the result of a search; compare takes folders that `zeronas search` made.")
+    needed = ("space", "benchmark", "pool", "reduction", "searcher", "fitness", "probe", "seed", "found", "regret")
+    missing = [key for key in (*needed, "queries_used", "evaluations", "seconds", "config") if key not in results]
+    if missing:
+        raise ZeronasError(
+            f"'{path}' lacks '{missing[0]}': another version of zeronas wrote it; run the search again with this one."
+        )
     return {**results, "folder": str(folder)}
 
 
@@ -94,25 +100,35 @@ def _told_apart(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 #: settings that are read as options of another setting
-_OWNERS = {"proxy options": "fitness", "searcher options": "searcher", "probe settings": "probe", "benchmark": "space"}
+_OWNERS = {
+    "proxy options": "fitness",
+    "searcher options": "searcher",
+    "probe settings": "probe",
+    "benchmark": "space",
+    "space settings": "reading",
+    "benchmark options": "benchmark",
+}
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    config = run["config"]
+    found = {
         "space": run["space"],
         "benchmark": (run["benchmark"] or {}).get("name", "none"),
         "pool": run["pool"],
         "reduction": run["reduction"],
         "searcher": run["searcher"],
-        "searcher options": run["config"]["searcher"],
+        "searcher options": config["searcher"],
         "fitness": run["fitness"],
-        "proxy options": run["config"]["proxies"].get(run["fitness"]),
+        "proxy options": config["proxies"].get(run["fitness"]),
         "probe": run["probe"],
-        "probe settings": run["config"]["probe"],
-        "reading": run["config"].get("bert_reading") if run["space"] == "bert" else None,
-        "budget": run["config"]["budget"],
-        "verified": len(run["queries"]),
+        "probe settings": config["probe"].get(run["space"]),
+        "reading": config.get("bert_reading") if run["space"] == "bert" else None,
+        "budget": config["budget"],
+        "verify": config["verify"],
     }
+    rest = {"batch": config.get("batch"), "device": config.get("device"), "space settings": config["space"]}
+    return {**found, **rest, "benchmark options": config["benchmark"]}
 
 
 def _shown(key: str, value: Any) -> str:
@@ -221,21 +237,27 @@ def lines(results: Mapping[str, Any]) -> list[str]:
             if "truth" in m:
                 t, r = m["truth"], m["regret"]
                 cells = [
-                    f"{number(t['mean'], 5)} +- {number(t['standard_error'], 2)}",
+                    f"{number(t['mean'], 5)} +- {_error(t)}",
                     number(t["median"], 5),
                     best,
-                    f"{number(r['mean'], 3)} +- {number(r['standard_error'], 2)}",
+                    f"{number(r['mean'], 3)} +- {_error(r)}",
                     number(r["median"], 3),
                     number(m["rank"]["mean"], 4),
                     number(m["random_curve"][-1], 3) if "random_curve" in m else "",
                 ]
-            shown.append([name, str(len(m["seeds"])), *cells])
+            seeds = len(m["seeds"])
+            counted = str(seeds) if m["with_truth"] in (0, seeds) else f"{m['with_truth']} of {seeds}"
+            shown.append([name, counted, *cells])
         widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
         unit = next(m["benchmark"] for _, m in _ordered(results) if (m["benchmark"] or {}).get("name") == benchmark)
         if unit:
             out.append(f"{benchmark}: {unit['metric']}, {unit['architectures']:,} unique architectures")
         out += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown]
     return out
+
+
+def _error(spread: Mapping[str, Any]) -> str:
+    return number(spread["standard_error"], 2) if len(spread["values"]) > 1 else "n/a"
 
 
 def _benchmarks(results: Mapping[str, Any]) -> list[str | None]:
@@ -247,7 +269,8 @@ def _summary(results: Mapping[str, Any]) -> str:
     return (
         f"# {len(results['runs'])} searches compared\n\n```\n{table}\n```\n\n"
         "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
-        "rank 1 is the best. s.e.: standard error over seeds (0 for one seed). Regret of random search: its exact "
+        "rank 1 is the best. s.e.: standard error over the seeds that found an architecture with a truth. "
+        "Regret of random search: its exact "
         "expectation at the same number of queries on the same pool.\n\n"
         "Files: table.csv (one row a run), results.json. "
         f"Plots: {', '.join(results['plots']) or 'none, no run has a truth'}.\n"

@@ -52,9 +52,11 @@ def save(figure: Any, path: Path) -> Path:
         ZeronasError: the folder cannot be written.
     """
     try:
-        figure.savefig(path, dpi=150, metadata={"Software": None})
+        figure.savefig(path, dpi=150, metadata={"Software": None} if path.suffix == ".png" else None)
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
+    except ValueError as error:
+        raise ZeronasError(f"'{path}' cannot be drawn ({' '.join(str(error).split())}).") from None
     return path
 
 

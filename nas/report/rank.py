@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from nas.report import plots
 from nas.report.files import number, versions, write_csv, write_json, write_text
 from nas.settings import Settings
 from proxies.base import Proxy
+from spaces.base import Space
 
 __all__ = ["lines", "report"]
 
@@ -45,7 +48,10 @@ def report(
         for e, ev in zip(entries, evaluations, strict=True)
     ]
     write_csv(folder / "table.csv", ["key", "truth", "runs", *labels, "failure"], rows)
-    judged = {label: _judge(label, proxies[label], benchmark, entries, evaluations, resamples) for label in labels}
+    judged = {
+        label: _judge(label, proxies[label], benchmark, entries, evaluations, resamples, settings.space)
+        for label in labels
+    }
     results: dict[str, Any] = {
         "command": "rank",
         "space": settings.space.name,
@@ -79,6 +85,7 @@ def _judge(
     entries: Sequence[Entry],
     evaluations: Sequence[Evaluation],
     resamples: int,
+    space: Space[Any],
 ) -> dict[str, Any]:
     pairs = [(e, ev.scores[label]) for e, ev in zip(entries, evaluations, strict=True)]
     valid = [(e, score.value) for e, score in pairs if score.value is not None]
@@ -86,7 +93,14 @@ def _judge(
     agreement = judge.agreement(scores, [benchmark.sign * e.value for e, _ in valid], resamples)
     times = [ev.times for ev in evaluations if label in ev.times]
     own = float(np.mean([t[label] for t in times])) if times else float("nan")
-    shared = float(np.mean([t["pass"] for t in times])) if times and "forward" in proxy.needs else 0.0
+    shared = 0.0
+    if times and "forward" in proxy.needs:
+        shared = float(np.mean([t["pass"] for t in times]))
+    elif "shapes" in proxy.needs:  # they only read the counts, which the pass makes
+        start = time.perf_counter()
+        for entry in entries[:100]:
+            space.counts(entry.architecture)
+        shared = (time.perf_counter() - start) / len(entries[:100])
     return {
         "agreement": None if agreement is None else vars(agreement),
         "ties": len(scores) - len(set(scores)),
@@ -161,9 +175,12 @@ def lines(results: Mapping[str, Any]) -> list[str]:
 
 
 def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return sorted(
-        results["proxies"].items(), key=lambda item: -(item[1]["agreement"]["tau"] if item[1]["agreement"] else -9.0)
-    )
+    def tau(item: tuple[str, dict[str, Any]]) -> float:
+        agreement = item[1]["agreement"]
+        value = agreement["tau"] if agreement else math.nan
+        return -9.0 if value is None or math.isnan(value) else value
+
+    return sorted(results["proxies"].items(), key=tau, reverse=True)
 
 
 def published_lines(results: Mapping[str, Any]) -> list[str]:
@@ -185,7 +202,8 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         f"probe {results['probe']}",
         "",
         f"Truth: {results['metric']}; tau and rho are positive where a higher score goes with a better truth. "
-        "Brackets: 95% bootstrap intervals over architectures. Time: one core, the pass and the score.",
+        "Brackets: 95% bootstrap intervals over architectures. Time: one core, the score and the pass that all proxies "
+        "of this run share.",
         "",
         "| proxy | tau [95%] | rho [95%] | top-10% recall | ms/architecture | failures | ties |",
         "|---|---|---|---|---|---|---|",

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from nas.errors import ZeronasError, did_you_mean
+from nas.options import checked
 from nas.pools import Pool
 from nas.search import evolution, local, optuna, random
 from nas.search.base import SEARCHERS, Result, Searcher
@@ -20,8 +21,9 @@ def get(name: str, pool: Pool, seed: int, **options: Any) -> Searcher:
         ZeronasError: unknown searcher, unknown option, or an option out of its range.
     """
     kind = SEARCHERS.get(name)
-    accepted = set(inspect.signature(kind.__init__).parameters) - {"self", "pool", "seed"}
+    parameters = inspect.signature(kind.__init__).parameters
+    accepted = {key: p.default for key, p in parameters.items() if key not in ("self", "pool", "seed")}
     for option in options:
         if option not in accepted:
             raise ZeronasError(f"Searcher '{name}' has no option '{option}'.{did_you_mean(option, accepted)}")
-    return kind(pool, seed, **options)
+    return kind(pool, seed, **checked(f"Searcher '{name}'", options, accepted))

@@ -1,8 +1,8 @@
 """Local search with restarts.
 
 Source: White et al., "Local Search is State of the Art for NAS Benchmarks" (arXiv 2005.02960), in the
-first-improvement form: start from the best of a few random architectures, try its neighbours in random order, move to
-the first that is better, and start again at a local optimum.
+first-improvement form: start from the best of a few random architectures, try its neighbours in random order, move as
+soon as one is better (to the best of the batch told at once), and start again at a local optimum.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LocalSearch(Searcher):
         return self.pool.sample(self._rng())
 
     def tell(self, results: Sequence[Result]) -> None:
-        """Moves to the first improvement, if there is one (during the starts: to the best so far).
+        """Moves to the best improvement told, if there is one (during the starts: to the best so far).
 
         An improvement among the last neighbours of the climb before goes on with that climb.
         """

@@ -54,6 +54,10 @@ class OptunaSearch(Searcher):
         samplers = _samplers()
         if sampler not in samplers:
             raise ZeronasError(f"Unknown optuna sampler '{sampler}'.{did_you_mean(sampler, samplers)}")
+        if sampler == "gp":  # it fits with torch: one thread, so that a proposal does not depend on their number
+            import torch
+
+            torch.set_num_threads(1)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # experimental samplers say so at every start

@@ -34,6 +34,8 @@ class RNNSizes:
         Raises:
             ZeronasError: an unknown name, or a size that is no whole number of 1 or more.
         """
+        if not isinstance(sizes, Mapping):
+            raise ZeronasError(f"The sizes of the language model are {sizes!r}; vocabulary, embedding, hidden are needed.")
         names = [item.name for item in fields(cls)]
         for name, value in sizes.items():
             if name not in names:

@@ -46,6 +46,9 @@ def test_a_search_over_the_benchmark_reports_what_its_table_says(composed: Any, 
     assert (at["of"], at["of_runs"], results["queries_used"]) == (491, 500, 10)
     pairs = [(float(row["parameters"]), truth[row["key"]]) for row in rows]
     assert results["agreement"]["parameters"]["tau"] == pytest.approx(kendalltau(*zip(*pairs, strict=True)).statistic)
+    # the README's figures: the ten largest, and ten random draws
+    assert results["regret"]["parameters"][-1] == pytest.approx(1.094, abs=5e-4)
+    assert results["regret"]["random"][-1] == pytest.approx(1.600, abs=5e-4)
     # three configurations share the tenth size, so the order among them is luck and is averaged over
     assert results["regret"]["over_ties"][-1] == pytest.approx(results["regret"]["parameters"][-1])
     assert results["regret"]["over_ties"] != results["regret"]["best_so_far"]
@@ -162,6 +165,9 @@ def test_compare_refuses_twice_the_same_and_what_is_no_search(runs: list[str], c
     (copy / "results.json").write_bytes((Path(runs[0]) / "results.json").read_bytes())
     with pytest.raises(ZeronasError, match="hold the same method and seed; give one"):
         compare_app.run({**config, "runs": [runs[0], str(copy)]})
+    (copy / "results.json").write_text('{"command": "search"}')
+    with pytest.raises(ZeronasError, match="lacks 'space': another version of zeronas wrote it"):
+        compare_app.run({**config, "runs": [str(copy)]})
     (copy / "results.json").write_text('{"command": "rank"}')
     with pytest.raises(ZeronasError, match="is not the result of a search"):
         compare_app.run({**config, "runs": [str(copy)]})

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import spaces
 from experiments import search as app
 from nas import seeds
 from nas.errors import ZeronasError
-from nas.evaluate import Evaluation, Evaluator, Task
+from nas.evaluate import Evaluation, Evaluator, Task, _TimeOut
 from nas.journal import Journal
 from proxies.base import Proxy, Record, Score
 from proxies.rnn_probe import RNNProbe
@@ -85,6 +87,36 @@ def test_fresh_starts_over_and_another_run_is_refused(tmp_path: Path, composed: 
     assert lines(tmp_path / "a") == 10
 
 
+def test_a_time_out_is_tried_again_when_the_limit_is_another(
+    tmp_path: Path, composed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [f"run.dir={tmp_path / 'a'}", "budget=4", *SMALL]
+    monkeypatch.setattr("nas.evaluate._limit", _never)
+    assert app.run(composed("search", *settings))["failures"] == {"time-out": 4}
+    monkeypatch.undo()
+    assert app.run(composed("search", *settings))["failures"] == {}
+
+
+@contextmanager
+def _never(seconds: float | None) -> Iterator[None]:
+    raise _TimeOut
+    yield
+
+
+def test_a_missing_table_is_found_before_anything_is_computed(tmp_path: Path, composed: Any) -> None:
+    with pytest.raises(ZeronasError, match="does not exist"):
+        app.run(composed("search", f"run.dir={tmp_path / 'a'}", "budget=4", "data_dir=/no/such"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_earlier_answer_does_not_stand_for_a_run_that_goes_on(tmp_path: Path, composed: Any) -> None:
+    app.run(composed("search", f"run.dir={tmp_path}", "budget=4", *SMALL))
+    identity = json.loads((tmp_path / "identity.json").read_text())
+    assert (tmp_path / "results.json").exists()
+    with Journal(tmp_path, identity):
+        assert not (tmp_path / "results.json").exists()
+
+
 def evaluation(key: str) -> Evaluation:
     return Evaluation(key, {"p": Score(0.1 + 0.2), "q": Score(None, "constant units")}, 0.5, {"pass": 0.25})
 
@@ -107,6 +139,10 @@ def test_a_torn_last_line_is_forgotten_and_a_damaged_one_named(tmp_path: Path) -
     with Journal(tmp_path, {}) as journal:
         assert list(journal.known) == [cell.key]
     assert path.read_bytes() == whole
+    path.write_bytes(whole.replace(b'"scores"', b'"scares"') + whole)
+    path.write_bytes(whole + b"\xff\xfe\n")
+    with pytest.raises(ZeronasError, match=r"^Line 2 of '.*journal.jsonl' is damaged: "):
+        Journal(tmp_path, {})
     path.write_bytes(whole.replace(b'"scores"', b'"scares"') + whole)
     with pytest.raises(ZeronasError, match=r"^Line 1 of '.*journal.jsonl' is damaged: .*fresh=true to start over\.$"):
         Journal(tmp_path, {})
@@ -138,10 +174,6 @@ EXPLODING = {
     "f": {"op": "elementwise_prod", "input": ["e", "d"]},
     "h_new_0": {"op": "elementwise_prod", "input": ["f", "e"]},
 }
-
-
-def exploding_probe() -> RNNProbe:
-    return RNNProbe(embedding=8, hidden=(4,), batch=4, steps=40)
 
 
 def test_overflow_and_constant_units_are_failures_with_their_reason() -> None:

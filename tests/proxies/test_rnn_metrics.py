@@ -576,3 +576,22 @@ def test_one_published_row() -> None:
     found = Task(SPACE, paper, metrics, 0)(parse_cell(recipe)).scores
     for name, (value, tolerance) in published.items():
         assert found[name].value == pytest.approx(value, rel=tolerance)
+
+
+def test_a_state_that_nothing_leads_to_has_a_zero_gradient() -> None:
+    """At the first step h_0 is a product of zero states: no path leads to it from the input, the weights or h_0."""
+    cell = parse_cell(
+        {
+            "h_new_0": {"op": "elementwise_prod", "input": ["h_prev_1", "h_prev_2"]},
+            "node_0": {"op": "linear", "input": ["x", "h_prev_0"]},
+            "h_new_1": {"op": "activation_tanh", "input": ["node_0"]},
+            "node_1": {"op": "linear", "input": ["x", "h_prev_1"]},
+            "h_new_2": {"op": "activation_sigm", "input": ["node_1"]},
+        }
+    )
+    needs = Needs(frozenset({"forward", "backward", "weights"}), 1)
+    probe = RNNProbe(embedding=3, hidden=(4,), batch=2, steps=3)
+    record = probe.observe(spaces.get("rnn"), cell, needs, 0)
+    assert record.hidden_grads[0].shape == record.hidden[0].shape
+    assert torch.equal(record.hidden_grads[0][1], torch.zeros(2, 4))  # h_0 after the first step
+    assert record.hidden_grads[0][2].abs().sum() > 0

@@ -89,7 +89,7 @@ def test_constants_from_the_space():
         proxy.constants(record([], origin=space.reduce(one)))
 
 
-@pytest.mark.parametrize("options", [{"sigma": 0.0}, {"quantile": 1.5}, {"sample": 1}, {"layers": 0}])
+@pytest.mark.parametrize("options", [{"sigma": 0.0}, {"quantile": 1.5}, {"sample": 1}])
 def test_bad_options(options):
     with pytest.raises(ZeronasError, match=f"swap needs .*{next(iter(options))}"):
         Swap(**options)
