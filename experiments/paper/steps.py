@@ -13,10 +13,11 @@ import proxies
 import spaces
 from experiments import reduce as reduce_app
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
-from experiments.paper.runs import RESULTS, composed, ranked, read_results
+from experiments.paper.runs import RESULTS, composed, ranked, read_results, read_table
 from experiments.paper.tables import Subset, grid, published_taus, save, summarise
 from nas import benchmarks, judge
 from nas.benchmarks import Entry
+from nas.benchmarks.recipes import cell_of, log_id
 from nas.effects import operation_test
 from nas.evaluate import Task
 from nas.report.files import versions
@@ -48,7 +49,35 @@ def rnn_published() -> None:
     """Released metrics of 300 cells drawn evenly over the loss, at the paper's sizes, against the published columns."""
     benchmark = benchmarks.get("nas_bench_nlp")
     folder = ranked("rnn_published", rnn_metrics("released"), "space=rnn", "probe=paper", "limit=300", baselines=False)
-    save(RESULTS / "rnn_published.json", summarise(folder, benchmark, {}))
+    summary = summarise(folder, benchmark, {})
+    summary["same_recipe"] = _same_recipe(folder, rnn_metrics("released"))
+    save(RESULTS / "rnn_published.json", summary)
+
+
+def _same_recipe(folder: Path, metrics: Proxies) -> dict[str, dict[str, Any]]:
+    """Spearman with the column over trainings whose recipe is written as the scored one, and over the others.
+
+    Equal cells were trained from recipes written in different ways, and the released saliency skips whatever input is
+    written first.
+    """
+    benchmark = benchmarks.get("nas_bench_nlp")
+    found = {}
+    for label, body in metrics.items():
+        options = dict(body)
+        column = proxies.get(options.pop("name"), "rnn", **options).column("nas_bench_nlp")
+        pairs: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+        for row in read_table(folder):
+            if row[label] == "":
+                continue  # a failure
+            entry = benchmark.by_key[row["key"]]
+            for run in entry.runs:
+                same = cell_of(log_id(run.id)).nodes == entry.architecture.nodes
+                pairs[same].append((float(row[label]), run.published[str(column)]))
+        found[label] = {
+            name: {"trainings": len(some), "spearman": judge.spearman([a for a, _ in some], [b for _, b in some])}
+            for name, some in (("same", pairs[True]), ("other", pairs[False]))
+        }
+    return found
 
 
 def rnn_truth() -> None:

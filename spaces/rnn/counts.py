@@ -35,7 +35,9 @@ class RNNSizes:
             ZeronasError: an unknown name, or a size that is no whole number of 1 or more.
         """
         if not isinstance(sizes, Mapping):
-            raise ZeronasError(f"The sizes of the language model are {sizes!r}; vocabulary, embedding, hidden are needed.")
+            raise ZeronasError(
+                f"The sizes of the language model are {sizes!r}; they are vocabulary, embedding and hidden."
+            )
         names = [item.name for item in fields(cls)]
         for name, value in sizes.items():
             if name not in names:
