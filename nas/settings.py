@@ -99,7 +99,7 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
     Raises:
         ZeronasError: any part of the configuration is wrong.
     """
-    if not config.get("proxies"):
+    if config.get("proxies") is None:
         raise ZeronasError("At least one proxy is needed, but proxy=[] was given; for example proxy=hidden_covariance.")
     for key, example in _GROUPS.items():
         mapping(config, key, example)

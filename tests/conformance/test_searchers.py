@@ -378,7 +378,7 @@ def test_a_batch_across_a_restart_starts_afresh() -> None:
         (
             "evolution",
             {"crossover": math.nan},
-            "Searcher 'evolution' needs crossover to be a number from 0 to 1, but got nan.",
+            "Searcher 'evolution' needs crossover to be a number, but got nan.",
         ),
         ("local", {"starts": 2.0}, "Searcher 'local' needs starts to be a whole number of 1 or more, got 2.0."),
         (

@@ -154,11 +154,11 @@ def test_failures_become_reasons() -> None:
     [
         ({"layer": 0}, "hidden_covariance needs a layer of 1 or more, but got layer=0."),
         ({"layer": 1.5}, "hidden_covariance needs a layer of 1 or more, but got layer=1.5."),
-        ({"layer": True}, "hidden_covariance needs a layer of 1 or more, but got layer=True."),
+        ({"layer": True}, "Proxy 'hidden_covariance' needs layer to be a number, but got True."),
         ({"axis": "unit"}, "hidden_covariance needs axis=units or axis=examples, but got axis='unit'."),
         ({"k": 0}, "hidden_covariance needs k > 0, but got k=0."),
-        ({"k": math.nan}, "hidden_covariance needs k > 0, but got k=nan."),
-        ({"k": "1e-5"}, "hidden_covariance needs k > 0, but got k='1e-5'."),
+        ({"k": math.nan}, "Proxy 'hidden_covariance' needs k to be a number, but got nan."),
+        ({"k": "1e-5"}, "Proxy 'hidden_covariance' needs k to be a number, but got '1e-5'."),
         (
             {"layers": 2},
             "Proxy 'hidden_covariance' has no option 'layers'. Did you mean 'layer'? "
