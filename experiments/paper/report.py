@@ -381,6 +381,8 @@ def _reduction(data: Data) -> list[str]:
         )
     out += [
         "",
+        "Effects per feature: [bert](reduction_bert.png), [rnn](reduction_rnn.png).",
+        "",
         f"Operation type in FlexiBERT: F{tuple(f['df'])} = {f['f']:.2f}, p = {f['p']:.2f} beyond heads, feed-forward and "
         "the class of hidden size and depth: the labels carry no trace of the operations, as the released training code, "
         "which never applies them, suggests.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,7 @@ def reduction() -> None:
         folder = Path("runs") / "paper" / f"reduction_{space}"
         reduce_app.run(composed("reduce", f"space={space}", f"run.dir={folder}"))
         data[space] = read_results(folder)
+        shutil.copy(folder / "reduction.png", RESULTS / f"reduction_{space}.png")
     runs = [(e.architecture, run.value) for e in benchmarks.get("flexibert").entries for run in e.runs]
     found = operation_test([c for c, _ in runs], [v for _, v in runs], trained=True)
     data["operation_test"] = dataclasses.asdict(found)
