@@ -140,6 +140,11 @@ class CellRNN(nn.Module):
             _Layer(cell, size_in, size) for size_in, size in zip([input_size, *sizes[:-1]], sizes, strict=True)
         )
 
+    @property
+    def stack(self) -> list[_Layer]:
+        """The layers, first to last."""
+        return list(self.layers)  # type: ignore[arg-type]
+
     def forward(self, x: Tensor, state: Sequence[Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Runs the stack.
 
@@ -166,7 +171,7 @@ class CellRNN(nn.Module):
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """As ``forward``, with the state as a list over layers of H tensors (B, h_l): layers may differ in size."""
         after: list[tuple[Tensor, ...]] = []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self.stack):
             x, final = layer(x, None if states is None else states[i])
             after.append(final)
         return x, after
@@ -191,9 +196,16 @@ class _Layer(nn.Module):
         block = self.plan.readers[register].index(linear)
         return self.weights[str(register)][:, block * self.hidden_size : (block + 1) * self.hidden_size]
 
-    def forward(self, x: Tensor, state: Sequence[Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(
+        self, x: Tensor, state: Sequence[Tensor] | None = None, weight_drop: float = 0.0
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         if state is None:
             state = [x.new_zeros(x.shape[1], self.hidden_size)] * self.plan.states
         if len(state) != self.plan.states:
             raise ValueError(f"The cell has {self.plan.states} hidden states, but {len(state)} were given.")
-        return unroll(self.plan, {int(r): w for r, w in self.weights.items()}, self.bias, x, state)
+        weights = {int(register): weight for register, weight in self.weights.items()}
+        if weight_drop:  # of what multiplies the previous states, one mask for all steps
+            for register in range(1, 1 + self.plan.states):
+                if register in weights:
+                    weights[register] = nn.functional.dropout(weights[register], weight_drop)
+        return unroll(self.plan, weights, self.bias, x, state)

@@ -1,0 +1,405 @@
+"""Training: the corpus, the protocols, exact resumption, divergence as a result, the journal of many trainings."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import spaces
+from nas.errors import ZeronasError
+from nas.train import corpus as corpora
+from nas.train import protocol as protocols
+from nas.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
+from nas.train.models import MaskedModel, make_model, scaled
+from nas.train.protocol import BertProtocol, RNNProtocol
+from nas.train.table import Job, read_lines, train_all
+from nas.train.trainer import CHECKPOINT, Training, load_model, save_model, train
+from spaces.bert.config import BertConfig, Layer
+from spaces.bert.readings import plan
+from spaces.rnn import named_cell
+from spaces.rnn.cell import Cell
+
+RNN = RNNProtocol(
+    name="tiny",
+    steps=24,
+    batch=4,
+    sequence=8,
+    learning_rate=1e-2,
+    warmup=2,
+    embedding=8,
+    hidden=(8, 8),
+    evaluations=4,
+    dropout=0.1,
+    weight_drop=0.1,
+    activation=2.0,
+    slowness=1.0,
+    vocabulary=40,
+    cutoffs=(10,),
+)
+BERT = BertProtocol(
+    name="tiny",
+    steps=12,
+    batch=4,
+    sequence=8,
+    learning_rate=1e-2,
+    evaluations=3,
+    divisor=8,
+    dropout=0.1,
+    vocabulary=40,
+    cutoffs=(10,),
+)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """Lines that count up from anywhere: after a word only one other follows."""
+    path = tmp_path / "text.txt"
+    starts = np.random.default_rng(0).integers(0, 20, 240)
+    lines = [" ".join(f"w{(start + i) % 20}" for i in range(12)) for start in starts]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def corpus(text: Path) -> Corpus:
+    return from_files(text, 40)
+
+
+def bert_configuration() -> Any:
+    return spaces.get("bert").sample(np.random.default_rng(0))
+
+
+# ---------------------------------------------------------------------------------------------------- corpus
+
+
+def test_a_text_becomes_ids_by_frequency_with_an_end_after_each_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    lines = ["B a a", "a c c b"] + ["a a"] * 18
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = from_files(path, 6)  # four special ids and two words
+    assert found.words == ("<pad>", "<mask>", "<unk>", "<eos>", "a", "b")  # b before c: as frequent, alphabetical
+    assert found.splits["train"][:9].tolist() == [5, 4, 4, EOS, 4, UNKNOWN, UNKNOWN, 5, EOS]
+    assert found.splits["valid"].tolist() == [4, 4, EOS]  # the tenth line
+    assert found.splits["test"].tolist() == [4, 4, EOS]  # the twentieth
+
+
+def test_twenty_files_are_split_by_file(tmp_path: Path) -> None:
+    for i in range(20):
+        (tmp_path / f"{i:02}.txt").write_text(f"word{i} word{i}\n", encoding="utf-8")
+    found = from_files(tmp_path, 100)
+    assert len(found.splits["train"]) == 18 * 3
+    assert found.splits["valid"].tolist() == [
+        UNKNOWN,
+        UNKNOWN,
+        EOS,
+    ]  # words of held-out files are not in the vocabulary
+
+
+def test_the_fingerprint_tells_texts_apart(tmp_path: Path, text: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(text.read_text(encoding="utf-8").replace("w3 ", "w4 ", 1), encoding="utf-8")
+    assert from_files(text, 40).fingerprint == from_files(text, 40).fingerprint
+    assert from_files(text, 40).fingerprint != from_files(other, 40).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "No such file"), (b"\xff\xfe", "not UTF-8"), (b"one line", "too short")]
+)
+def test_a_text_that_cannot_be_used_is_told(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "bad.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ZeronasError, match=words):
+        from_files(path, 40)
+
+
+def test_docstrings_are_prose_once_each_without_code_and_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "somepackage"
+    (package / "tests").mkdir(parents=True)
+    doc = '"""One two three four five six.\n\n>>> code here that is no prose at all\n\nShort heading\n"""\n'
+    (package / "a.py").write_text(doc, encoding="utf-8")
+    (package / "b.py").write_text(
+        doc + 'def f():\n    """Has 12 items, and one 3.5 of them is_new."""\n', encoding="utf-8"
+    )
+    (package / "tests" / "c.py").write_text('"""A test has words that nobody else would have."""\n', encoding="utf-8")
+    (package / "broken.py").write_text('"""Never closed', encoding="utf-8")
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(corpora, "PACKAGES", ("somepackage",))
+    found = sorted(" ".join(words) for _, words in corpora._docstring_paragraphs())
+    assert found == ["has N items and one N of them is new", "one two three four five six"]
+
+
+def test_the_cached_corpus_is_the_one_that_was_read(tmp_path: Path, corpus: Corpus) -> None:
+    path = tmp_path / "cache" / "c.npz"
+    corpora._write_cache(path, corpus.words, corpus.splits)
+    kept = corpora._read_cache(path)
+    assert kept is not None
+    assert corpora._corpus("x", *kept, {}).fingerprint == corpus.fingerprint
+    path.write_bytes(path.read_bytes()[:100])
+    assert corpora._read_cache(path) is None  # a damaged one is made again
+
+
+# -------------------------------------------------------------------------------------------------- protocols
+
+
+def test_the_hash_is_of_everything_but_the_name() -> None:
+    import dataclasses
+
+    assert dataclasses.replace(RNN, name="other").hash == RNN.hash
+    seen = {RNN.hash}
+    for field in dataclasses.fields(RNN):
+        if field.name == "name":
+            continue
+        value = getattr(RNN, field.name)
+        changed = dataclasses.replace(RNN, **{field.name: (*value, 20) if isinstance(value, tuple) else value + 1})
+        assert changed.hash not in seen, field.name
+        seen.add(changed.hash)
+
+
+def test_evaluations_are_spread_evenly_and_end_with_the_last_update() -> None:
+    assert [step for step in range(1, 25) if RNN.evaluated(step)] == [6, 12, 18, 24]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("mini_rn", {}, "Did you mean 'mini_rnn'"),
+        ("mini_rnn", {"step": 1}, "Did you mean 'steps'"),
+        ("mini_rnn", {"steps": 0}, "whole number of 1 or more, but got 0"),
+        ("mini_rnn", {"steps": 1.5}, "whole number"),
+        ("mini_rnn", {"dropout": 1.0}, "below 1"),
+        ("mini_rnn", {"hidden": 7}, "a list of whole numbers"),
+        ("mini_rnn", {"hidden": []}, "a list of whole numbers"),
+        ("mini_bert", {"hidden": [7]}, "Unknown setting 'hidden'"),
+        ("mini_bert", {"divisor": 3}, "divisor"),
+        ("mini_bert", {"sequence": 513}, "at most 512"),
+    ],
+)
+def test_a_wrong_protocol_is_told(name: str, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ZeronasError, match=words):
+        protocols.get(name, **changes)
+
+
+# --------------------------------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize("kind", ["rnn", "bert"])
+def test_a_training_is_the_same_every_time_and_with_any_number_of_threads(kind: str, corpus: Corpus) -> None:
+    architecture, protocol = (named_cell("LSTM"), RNN) if kind == "rnn" else (bert_configuration(), BERT)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        first, model = train(architecture, protocol, corpus, seed=3)
+        torch.set_num_threads(2)
+        torch.manual_seed(99)
+        second, again = train(architecture, protocol, corpus, seed=3)
+        assert torch.get_num_threads() == 2  # left as it was
+    finally:
+        torch.set_num_threads(threads)
+    assert first.curve == second.curve and first.value == second.value is not None
+    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    other, _ = train(architecture, protocol, corpus, seed=4)
+    assert other.value != first.value
+
+
+@pytest.mark.parametrize("kind", ["rnn", "bert"])
+def test_an_interrupted_training_continues_to_the_bit(kind: str, corpus: Corpus, tmp_path: Path) -> None:
+    architecture, protocol = (named_cell("GRU"), RNN) if kind == "rnn" else (bert_configuration(), BERT)
+    whole, model = train(architecture, protocol, corpus)
+    steps: list[int] = []
+
+    def stop_at_second(step: int, value: float) -> None:
+        steps.append(step)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(architecture, protocol, corpus, folder=tmp_path, report=stop_at_second)
+    seen: list[int] = []
+    resumed, again = train(architecture, protocol, corpus, folder=tmp_path, report=lambda step, _: seen.append(step))
+    assert seen[0] > steps[-1]  # what was done is not done again
+    assert resumed.curve == whole.curve
+    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(ZeronasError, match="another training"):
+        train(architecture, protocol, corpus, seed=1, folder=tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes(b"no checkpoint")
+    with pytest.raises(ZeronasError, match="cannot be read"):
+        train(architecture, protocol, corpus, folder=tmp_path)
+
+
+def test_a_cell_learns_what_follows_what(corpus: Corpus) -> None:
+    """Each word of the text has one successor; only where a line begins must be guessed, one token in thirteen."""
+    protocol = RNNProtocol(
+        name="t",
+        steps=300,
+        batch=4,
+        sequence=16,
+        learning_rate=2e-2,
+        embedding=16,
+        hidden=(32,),
+        evaluations=1,
+        vocabulary=40,
+        cutoffs=(10,),
+    )
+    made, _ = train(named_cell("LSTM"), protocol, corpus)
+    untrained = make_model(named_cell("LSTM"), protocol, corpus.vocabulary).validate(corpus)
+    assert untrained > math.log(20)
+    assert made.value is not None and made.value < 0.5
+
+
+def test_a_masked_model_learns_what_stands_between(corpus: Corpus) -> None:
+    protocol = BertProtocol(
+        name="t",
+        steps=250,
+        batch=16,
+        sequence=13,
+        learning_rate=3e-3,
+        warmup=20,
+        evaluations=1,
+        vocabulary=40,
+        cutoffs=(10,),
+        divisor=4,
+    )
+    convolution = BertConfig(128, (Layer("DSC", 5, 2, 512, 1), Layer("DSC", 5, 2, 512, 1)))
+    made, _ = train(convolution, protocol, corpus)
+    assert made.value is not None and made.value < 2.0 < math.log(20)
+
+
+def test_validation_is_the_mean_loss_of_every_next_token(corpus: Corpus) -> None:
+    model = make_model(named_cell("RNN"), RNN, corpus.vocabulary).eval()
+    ids = torch.from_numpy(corpus.splits["valid"].astype(np.int64))[:120]  # short enough for one stream
+    corpus.splits["valid"] = ids.numpy()
+    with torch.no_grad():
+        hidden, _ = model._run(ids[:-1, None], None)
+        logs = model.softmax.log_prob(hidden.flatten(0, 1))
+    expected = -float(logs[torch.arange(len(ids) - 1), ids[1:]].double().mean())
+    assert model.validate(corpus) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_state_that_overflows_is_counted_and_a_training_of_such_updates_diverged(corpus: Corpus) -> None:
+    squared = {
+        "node_0": {"op": "linear", "input": ["x", "h_prev_0"]},
+        "node_1": {"op": "linear", "input": ["x", "h_prev_0"]},
+        "h_new_0": {"op": "elementwise_prod", "input": ["node_0", "node_1"]},
+    }
+    protocol = RNNProtocol(
+        name="t",
+        steps=60,
+        batch=4,
+        sequence=32,
+        learning_rate=1.0,
+        embedding=8,
+        hidden=(8,),
+        vocabulary=40,
+        cutoffs=(10,),
+    )
+    made, _ = train(spaces.get("rnn").parse(squared), protocol, corpus)
+    assert made.value is None
+    assert made.reason.startswith("diverged: ") and made.skipped > 3
+    assert json.loads(json.dumps(made.to_json()))["reason"] == made.reason
+
+
+def test_a_saved_model_comes_back_with_its_words(corpus: Corpus, tmp_path: Path) -> None:
+    for architecture, protocol in ((named_cell("LSTM"), RNN), (bert_configuration(), BERT)):
+        made, model = train(architecture, protocol, corpus)
+        path = tmp_path / "weights.pt"
+        save_model(path, model, architecture, made, corpus)
+        loaded, words = load_model(path)
+        assert words == corpus.words
+        assert loaded.validate(corpus) == made.value
+    torch.save({"weights": {}}, path)
+    with pytest.raises(ZeronasError, match="no saved model"):
+        load_model(path)
+
+
+def test_only_some_tokens_are_predicted_and_most_of_them_hidden(corpus: Corpus) -> None:
+    protocol = BertProtocol(name="t", steps=1, batch=8, sequence=64, learning_rate=1e-3, divisor=8, vocabulary=40)
+    model = MaskedModel(bert_configuration(), protocol, corpus.vocabulary).eval()
+    shown: list[torch.Tensor] = []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    windows = np.tile(np.arange(4, 20), (20, 4)).astype(np.int64)  # (20, 64), no special ids
+    result = model._masked(windows, np.random.default_rng(0))
+    assert result.output.numel() == round(0.15 * windows.size) == 192
+    masked = int((shown[0] == MASK).sum())
+    assert 130 < masked < 175  # 80% of 192 are 154
+    assert int((shown[0].numpy() != windows).sum()) < 192  # a tenth is left as it was
+
+
+def test_scaling_divides_widths_and_nothing_else() -> None:
+    made = plan(bert_configuration(), "stated")
+    small = scaled(made, 4)
+    assert small.hidden_size * 4 == made.hidden_size
+    for a, b in zip(small.layers, made.layers, strict=True):
+        assert (a.operation, a.heads, a.kernel) == (b.operation, b.heads, b.kernel)
+        assert a.head_size * 4 == b.head_size and [4 * w for w in a.feed_forward] == list(b.feed_forward)
+
+
+# ------------------------------------------------------------------------------------------------ many trainings
+
+
+def jobs() -> list[Job]:
+    return [Job(named_cell(name), RNN, seed) for seed in (0, 1) for name in ("RNN", "GRU")]
+
+
+def test_finished_trainings_survive_an_interruption_and_a_cut_off_line(text: Path, tmp_path: Path) -> None:
+    whole = train_all(jobs(), str(text), tmp_path / "whole.jsonl")
+    path = tmp_path / "cut.jsonl"
+
+    def stop(done: int, wanted: int, record: dict[str, Any]) -> None:
+        assert wanted == 4
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_all(jobs(), str(text), path, report=stop)
+    assert len(read_lines(path)) == 2
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + whole_line(whole[2])[:40], encoding="utf-8")  # as a kill in the middle of a line leaves it
+    trained: list[str] = []
+    resumed = train_all(jobs(), str(text), path, report=lambda a, b, record: trained.append(record["key"]))
+    assert len(trained) == 2 and path.read_text(encoding="utf-8").startswith(before)
+    assert [strip(record) for record in resumed] == [strip(record) for record in whole]
+
+
+def whole_line(record: dict[str, Any]) -> str:
+    return json.dumps(record)
+
+
+def strip(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in record.items() if k != "seconds"}
+
+
+def test_two_workers_give_what_one_does(text: Path, tmp_path: Path) -> None:
+    one = train_all(jobs()[:2], str(text), tmp_path / "one.jsonl")
+    two = train_all(jobs()[:2], str(text), tmp_path / "two.jsonl", workers=2)
+    assert [strip(record) for record in one] == [strip(record) for record in two]
+
+
+def test_trainings_on_another_text_are_refused(text: Path, tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    train_all(jobs()[:1], str(text), path)
+    text.write_text(text.read_text(encoding="utf-8") + "\nw1 w2 w9 w9 w9", encoding="utf-8")
+    with pytest.raises(ZeronasError, match="another corpus"):
+        train_all(jobs()[:1], str(text), path)
+
+
+def test_a_damaged_journal_is_told_with_its_line(text: Path, tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_text('nothing of use\n{"key": "a", "protocol": "b", "seed": 0}\n', encoding="utf-8")
+    with pytest.raises(ZeronasError, match="Line 1"):
+        train_all(jobs()[:1], str(text), path)
+
+
+def test_a_training_says_what_it_is() -> None:
+    made = Training("rnn-x", 1, 2.5, "", ((1, 3.0), (2, 2.5)), 0.1, 7)
+    assert made.to_json()["curve"] == [[1, 3.0], [2, 2.5]]
+    assert isinstance(named_cell("RNN"), Cell)
