@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -245,6 +247,119 @@ def _ablation(name: str, space: Any, probe: Any, chosen: dict[str, Proxy]) -> di
     return result
 
 
+#: embedding, width of the layers, batch and steps tried for cheap probes; the paper's embedding is 2/3 of its width
+_PROBES: tuple[tuple[int, int, int, int], ...] = (
+    (32, 64, 12, 12),
+    (64, 64, 12, 12),
+    (64, 64, 16, 20),
+    (85, 128, 12, 12),
+    (85, 128, 16, 20),
+    (128, 128, 12, 12),
+    (128, 128, 16, 20),
+    (128, 128, 24, 32),
+    (192, 192, 12, 12),
+    (256, 256, 16, 20),
+)
+_AGREES = 0.97
+
+
+def probe_agreement() -> None:
+    """Spearman of cheap probes with the paper's sizes on the 300 cells of ``rnn_published``, released variant.
+
+    Then every metric on all unique cells at the cheapest probe that agrees.
+    """
+    exact = {row["key"]: row for row in read_table(Path("runs") / "paper" / "rnn_published")}
+    metrics = rnn_metrics("released")
+    data: dict[str, Any] = {}
+    cheapest: dict[str, tuple[float, str]] = {}
+    options: dict[str, list[str]] = {}
+    for embedding, width, batch, steps in _PROBES:
+        for init in ("derived", "released"):
+            name = f"{embedding}/{width} wide, {batch} x {steps}, init {init}"
+            options[name] = _probe_options(embedding, width, batch, steps, init)
+            label = f"agreement_{embedding}_{width}_{batch}_{steps}_{init}"
+            folder = ranked(label, metrics, *options[name], "limit=300", baselines=False)
+            rows = read_table(folder)
+            milliseconds = 1000 * read_results(folder)["seconds"]["scoring"] / len(rows)
+            columns = {}
+            for metric in metrics:
+                pairs = [(r[metric], exact[r["key"]][metric]) for r in rows]
+                kept = [(float(ours), float(paper)) for ours, paper in pairs if ours != "" and paper != ""]
+                columns[metric] = found = judge.spearman([a for a, _ in kept], [b for _, b in kept])
+                if found is not None and found >= _AGREES and milliseconds < cheapest.get(metric, (np.inf, ""))[0]:
+                    cheapest[metric] = (milliseconds, name)
+            data[name] = {"spearman": columns, "milliseconds, all metrics": milliseconds}
+    summary = read_results(Path("runs") / "paper" / "rnn_published")
+    paper = 1000 * summary["seconds"]["scoring"] / len(exact)
+    save(
+        RESULTS / "probe_agreement.json",
+        {
+            "cells": len(exact),
+            "threshold": _AGREES,
+            "probes": data,
+            "paper, milliseconds": paper,
+            "all cells": _at_the_cheapest({metric: name for metric, (_, name) in cheapest.items()}, options),
+            "versions": versions(),
+        },
+    )
+
+
+def _probe_options(embedding: int, width: int, batch: int, steps: int, init: str) -> list[str]:
+    hidden = f"[{width},{width},{width}]"
+    sizes = {"embedding": embedding, "hidden": hidden, "batch": batch, "steps": steps, "init": init}
+    return ["space=rnn", "probe=small", *(f"probe.rnn.{key}={value}" for key, value in sizes.items())]
+
+
+def _at_the_cheapest(chosen: dict[str, str], options: dict[str, list[str]]) -> dict[str, Any]:
+    """Ranks all unique cells with each metric at the probe chosen for it; metrics of one probe share its pass."""
+    benchmark = benchmarks.get("nas_bench_nlp")
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(chosen.values()):
+        metrics = {label: body for label, body in rnn_metrics("released").items() if chosen.get(label) == name}
+        digest = hashlib.sha256(f"{name} {list(metrics)}".encode()).hexdigest()[:8]
+        folder = ranked(f"cheapest_{digest}", metrics, *options[name], baselines=False)
+        for label, judged in summarise(folder, benchmark, RNN_SUBSETS)["proxies"].items():
+            if label in metrics:
+                found[label] = {"probe": name, **judged}
+    return found
+
+
+def costs() -> None:
+    """Processor time of all metrics of one architecture together, over that of the most expensive alone."""
+    data: dict[str, Any] = {}
+    cases: dict[str, tuple[str, Any, Callable[[str], Proxies]]] = {
+        "rnn": ("nas_bench_nlp", RNNProbe(embedding=192, hidden=(192, 192, 192)), rnn_metrics),
+        "bert": ("flexibert", BertProbe(batch=8), bert_metrics),
+    }
+    for name, (table, probe, metrics) in cases.items():
+        space = spaces.get(name)
+        entries = benchmarks.get(table).entries
+        architectures = [e.architecture for e in entries[:: len(entries) // 12]]
+        for variant in ("released", "corrected"):
+            chosen = {k: v for k, v in _made(name, metrics).items() if k.endswith(f"_{variant}")}
+            together = _processor_time(Task(space, probe, chosen, 0), architectures)
+            alone = {k: _processor_time(Task(space, probe, {k: v}, 0), architectures) for k, v in chosen.items()}
+            dearest = max(alone, key=lambda label: alone[label])
+            data[f"{name}, {variant}"] = {
+                "together, ms": together,
+                "dearest": dearest,
+                "dearest alone, ms": alone[dearest],
+                "ratio": together / alone[dearest],
+            }
+    save(RESULTS / "costs.json", {"architectures": 12, "cases": data, "versions": versions()})
+
+
+def _processor_time(task: Task, architectures: Sequence[Any]) -> float:
+    """Returns the least of three passes over the architectures, in milliseconds each."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        for architecture in architectures:
+            task(architecture)
+        times.append(time.process_time() - start)
+    return 1000 * min(times) / len(architectures)
+
+
 def reduction() -> None:
     """The qualitative reduction, fitted on one half and tested on the other, of both spaces; and the operation test."""
     data: dict[str, Any] = {}
@@ -268,4 +383,6 @@ STEPS: dict[str, Callable[[], None]] = {
     "rounding_noise": rounding_noise,
     "ablations": ablations,
     "rnn_published": rnn_published,
+    "probe_agreement": probe_agreement,
+    "costs": costs,
 }
