@@ -32,7 +32,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: any setting is wrong, or the run folder cannot be used.
     """
     resamples = number(config, "resamples", "resamples", low=0)
-    settings = make(config, truth_needed=True)
+    settings = make(config)
     benchmark = settings.needed_truth()
     entries = chosen_entries(benchmark, settings.space.contains, config)
     task = settings.task(BASELINES if flag(config, "baselines") else ())

@@ -46,7 +46,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     effect = number(config, "effect", "effect", low=0, whole=False)
     keep, significance = (_share(config, key) for key in ("keep", "significance"))
     config = {**config, "proxies": {}}  # nothing is scored
-    settings = make(config, truth_needed=True)
+    settings = make(config)
     benchmark, space = settings.needed_truth(), settings.space
     folder = _folder(config)
     members = [entry for entry in benchmark.entries if space.contains(entry.architecture)]

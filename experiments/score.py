@@ -8,41 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.app import command
+from experiments.arch import read_architecture
 from nas.cli import guarded
-from nas.errors import ZeronasError
 from nas.evaluate import Evaluator
 from nas.report.files import number
 from nas.report.plots import draw_architecture
 from nas.settings import make
-from spaces.base import Space
-from spaces.rnn import NAMED_CELLS, named_cell
 
-__all__ = ["main", "read_architecture", "run"]
-
-
-def read_architecture(space: Space[Any], given: Any) -> Any:
-    """Returns the architecture given as a file of JSON, as JSON, as decoded JSON, or as the name of a known cell.
-
-    Raises:
-        ZeronasError: nothing given, no such file, or a malformed architecture.
-    """
-    if given is None:
-        raise ZeronasError("score needs an architecture: arch=FILE with its JSON, or arch=RNN, LSTM or GRU.")
-    if not isinstance(given, str):
-        return space.parse(given)
-    if space.name == "rnn" and given in NAMED_CELLS:
-        return named_cell(given)
-    if given.lstrip().startswith(("{", "[", '"')):
-        return space.parse(given)
-    try:
-        text = Path(given).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ZeronasError(
-            f"The architecture '{given}' cannot be read ({reason}); give a file of JSON"
-            + (f", or one of {', '.join(NAMED_CELLS)}." if space.name == "rnn" else ".")
-        ) from None
-    return space.parse(text)
+__all__ = ["main", "run"]
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
@@ -51,8 +24,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ZeronasError: any setting or the architecture is wrong.
     """
-    settings = make(config, truth_needed=False)
-    architecture = read_architecture(settings.space, config["arch"])
+    settings = make(config)
+    architecture = read_architecture(settings.space, config["arch"], config["data_dir"])
     with Evaluator(settings.task()) as evaluator:
         evaluation = next(iter(evaluator.map([architecture])))
     counts = settings.space.counts(architecture)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from experiments.app import command
 from nas import search as searchers
+from nas.benchmarks import MiniTable
 from nas.cli import guarded
+from nas.errors import ZeronasError
 from nas.journal import Journal
 from nas.options import flag, mapping
 from nas.pools import BenchmarkPool, Pool, SpacePool
 from nas.report.search import answer, report
-from nas.run import search, verify
+from nas.run import best, search, verify
 from nas.settings import Settings, choice, identity, make, number, run_folder
+from nas.truth import corpus_note, train_missing
 
 __all__ = ["main", "run"]
 
@@ -28,9 +32,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     batch = number(config, "batch", "batch", low=1)
     k = number(config, "verify", "verify", low=0)
     kind = choice(config, "pool", ("space", "benchmark"))
-    settings = make(config, truth_needed=kind == "benchmark" or k > 0)
+    settings = make(config)
     if k > 0:
         settings.needed_truth()
+    elif settings.trains:
+        raise ZeronasError("truth=train trains the verify=K best by proxy, but verify is 0; for example verify=3.")
     if settings.benchmark is not None:
         _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
     pool = _pool(kind, settings)
@@ -38,11 +44,19 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     searcher = searchers.get(options.pop("name"), pool, settings.seed, **options)
     task = settings.task()
     folder = run_folder(config, "search")
+    note = ""
     with Journal(folder, identity(config, "search")[0], fresh=flag(config, "fresh")) as journal:
         scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
-        queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k)
+        failed: dict[str, str] = {}
+        if settings.trains:
+            assert isinstance(settings.benchmark, MiniTable)
+            candidates = [s.architecture for s in best(scored, settings.fitness, k)]
+            failed = train_missing(settings.benchmark, candidates, Path(config["run"]["root"]), settings.workers)
+            if failed or settings.benchmark.trained:
+                note = corpus_note(settings.benchmark)
+        queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k, failed)
         members = pool.members if isinstance(pool, BenchmarkPool) else None
-        results = report(folder, settings, scored, queries, members, seconds)
+        results = report(folder, settings, scored, queries, members, seconds, note)
     print("\n".join(answer(results)))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(results['plots']) or 'no plots'})")
     if results["found"] is not None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "search": "propose architectures, score them untrained, report the best",
     "rank": "score every architecture of a benchmark and compare with the truth",
     "score": "score one architecture of your own: its proxies, sizes and, where known, its truth",
+    "train": "train one architecture as a language model, and keep its weights",
     "compare": "collate finished searches: searched against the benchmark's best",
     "reduce": "the qualitative analysis: which features pay, and the reduced space they imply",
     "data": "list, fetch and check the public tables",
@@ -89,8 +90,8 @@ def _usage() -> str:
 
 
 def _open_mappings(arguments: Sequence[str]) -> list[str]:
-    # reduction is an open mapping: features are added to it, which hydra spells with ++.
-    return [f"++{a}" if re.match(r"reduction\.\w", a) else a for a in arguments]
+    # These are open mappings: features and fields are added to them, which hydra spells with ++.
+    return [f"++{a}" if re.match(r"(reduction|protocol)\.\w", a) else a for a in arguments]
 
 
 def _check_packages() -> None:

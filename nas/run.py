@@ -6,7 +6,7 @@ where it was; the tables it writes are those of an uninterrupted run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from nas.journal import Journal
 from nas.progress import Progress
 from nas.search.base import Result, Searcher
 
-__all__ = ["Query", "Scored", "score_all", "search", "verify"]
+__all__ = ["Query", "Scored", "best", "score_all", "search", "verify"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Query:
-    """One look-up of the ground truth, in the order made; without a truth ``entry`` and ``standing`` are None."""
+    """One look-up of the ground truth, in the order made.
+
+    Without a truth ``entry`` and ``standing`` are None; ``reason`` says why where it was trained and diverged.
+    """
 
     architecture: Any
     fitness: float
     entry: Entry | None
     standing: Standing | None
+    reason: str = ""
 
 
 def score_all(
@@ -93,14 +97,27 @@ def search(
     return scored, progress.finish()
 
 
-def verify(
-    scored: Sequence[Scored], fitness: str, lookup: Callable[[Any], tuple[Entry | None, Standing | None]], k: int
-) -> list[Query]:
-    """Looks up the truth of the ``k`` best by fitness, best first (ties: the earlier found), each once."""
+def best(scored: Sequence[Scored], fitness: str, k: int) -> list[Scored]:
+    """Returns the ``k`` best by fitness, best first; ties: the earlier found. Failures are never among them."""
     valid = [s for s in scored if s.evaluation.scores[fitness].value is not None]
-    ranked = sorted(valid, key=lambda s: -s.evaluation.scores[fitness].fitness)  # stable: ties keep their order
+    return sorted(valid, key=lambda s: -s.evaluation.scores[fitness].fitness)[:k]  # stable: ties keep their order
+
+
+def verify(
+    scored: Sequence[Scored],
+    fitness: str,
+    lookup: Callable[[Any], tuple[Entry | None, Standing | None]],
+    k: int,
+    failed: Mapping[str, str] | None = None,
+) -> list[Query]:
+    """Looks up the truth of the ``k`` best by fitness, best first, each once.
+
+    Args:
+        failed: key -> why its training gave no truth.
+    """
     queries = []
-    for item in ranked[:k]:
+    for item in best(scored, fitness, k):
         entry, standing = lookup(item.architecture)
-        queries.append(Query(item.architecture, item.evaluation.scores[fitness].fitness, entry, standing))
+        reason = (failed or {}).get(item.architecture.key, "")
+        queries.append(Query(item.architecture, item.evaluation.scores[fitness].fitness, entry, standing, reason))
     return queries

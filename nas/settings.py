@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import proxies
 import spaces
 from nas import benchmarks
-from nas.benchmarks import Benchmark
+from nas.benchmarks import Benchmark, MiniTable
+from nas.benchmarks.data import given_folder
 from nas.errors import ZeronasError, did_you_mean
 from nas.evaluate import Probe, Task
 from nas.options import mapping
@@ -26,8 +26,8 @@ from spaces.base import Space
 
 __all__ = ["Settings", "choice", "identity", "make", "number"]
 
-#: space -> the benchmark that ``benchmark=auto`` means
-DEFAULT_BENCHMARK = {"rnn": "nas_bench_nlp", "bert": "flexibert"}
+#: space -> what ``benchmark=auto`` means: the public table where its file is at hand, else the project's own
+DEFAULT_BENCHMARK = {"rnn": ("nas_bench_nlp", "mini_rnn"), "bert": ("flexibert", "mini_bert")}
 
 #: groups of settings, with an example of one
 _GROUPS = {
@@ -40,7 +40,9 @@ _GROUPS = {
 }
 
 #: keys that do not change what an architecture scores or which are asked for
-_NOT_IDENTITY = frozenset({"budget", "verify", "executor", "run", "fresh", "data_dir", "baselines", "resamples"})
+_NOT_IDENTITY = frozenset(
+    {"budget", "verify", "executor", "run", "fresh", "data_dir", "baselines", "resamples", "truth"}
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Settings:
         config: the composed configuration, plain.
         proxies: label -> proxy, the first is the fitness.
         benchmark: the ground truth, or None with ``no_truth`` saying why.
+        trains: whether an architecture that the benchmark lacks is to be trained (``truth=train``).
     """
 
     config: Mapping[str, Any]
@@ -61,6 +64,7 @@ class Settings:
     no_truth: str
     seed: int
     workers: int
+    trains: bool = False
 
     @property
     def fitness(self) -> str:
@@ -88,13 +92,11 @@ class Settings:
         return self.benchmark
 
 
-def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
+def make(config: Mapping[str, Any]) -> Settings:
     """Makes the objects of a run.
 
     Args:
         config: the composed configuration as plain dicts and lists.
-        truth_needed: whether ``benchmark=auto`` may fetch the public tables; otherwise it uses them only where
-            ``data_dir`` or NAS_DATA_DIR says they are.
 
     Raises:
         ZeronasError: any part of the configuration is wrong.
@@ -106,7 +108,8 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
     space = spaces.get(**config["space"]).reduce(config["reduction"])
     chosen = {label: _proxy(label, options or {}, space.name) for label, options in config["proxies"].items()}
     probe = probe_for(space.name, {k: v for k, v in config["probe"].items() if isinstance(v, Mapping)})
-    benchmark, note = _benchmark(config, space.name, truth_needed)
+    trains = choice({"truth": config.get("truth", "table")}, "truth", ("table", "train")) == "train"
+    benchmark, note = _benchmark(config, space.name, trains)
     settings = Settings(
         config,
         space,
@@ -116,6 +119,7 @@ def make(config: Mapping[str, Any], truth_needed: bool) -> Settings:
         note,
         number(config, "seed", "seed", low=0, high=2**63 - 1),
         number(config["executor"], "workers", "executor.workers", low=1),
+        trains,
     )
     settings.task()  # a proxy that does not fit the space is found before anything is computed
     return settings
@@ -126,7 +130,7 @@ def _proxy(label: str, options: Mapping[str, Any], space: str) -> Proxy:
     return proxies.get(rest.pop("name", label), space, **rest)
 
 
-def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Benchmark | None, str]:
+def _benchmark(config: Mapping[str, Any], space: str, trains: bool) -> tuple[Benchmark | None, str]:
     options = dict(config["benchmark"])
     name = options.pop("name")
     data_dir = config["data_dir"]
@@ -137,9 +141,7 @@ def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Ben
     if name == "auto":
         if space not in DEFAULT_BENCHMARK:
             return None, f"space '{space}' has no benchmark"
-        if not needed and not data_dir and not os.environ.get("NAS_DATA_DIR"):
-            return None, "no table was at hand (set NAS_DATA_DIR, or run `zeronas data fetch`, then name a benchmark)"
-        name = DEFAULT_BENCHMARK[space]
+        name = _own_table(config) or DEFAULT_BENCHMARK[space][0]
     benchmark = benchmarks.get(name, data_dir, **options)
     if benchmark.space != space:
         fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
@@ -147,7 +149,23 @@ def _benchmark(config: Mapping[str, Any], space: str, needed: bool) -> tuple[Ben
             f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space}' was chosen; "
             f"for it there is: {', '.join(fitting)}."
         )
+    if trains and not isinstance(benchmark, MiniTable):
+        fitting = [n for n in benchmarks.BENCHMARKS if issubclass(benchmarks.BENCHMARKS.get(n), MiniTable)]
+        raise ZeronasError(
+            f"truth=train needs a table of the project's own ({', '.join(fitting)}), but benchmark={name} was chosen: "
+            "trainings here cannot be compared with its values."
+        )
     return benchmark, ""
+
+
+def _own_table(config: Mapping[str, Any]) -> str | None:
+    """Returns the project's own table where ``benchmark=auto`` means it, else None."""
+    space = config["space"]["name"]
+    if config["benchmark"].get("name") != "auto" or space not in DEFAULT_BENCHMARK:
+        return None
+    public, own = DEFAULT_BENCHMARK[space]
+    at_hand = given_folder(config["data_dir"]) is not None or benchmarks.get(public).at_hand
+    return own if config.get("truth") == "train" or not at_hand else None
 
 
 def number(
@@ -189,6 +207,8 @@ def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], s
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     kept["command"] = command
     space = config["space"]["name"]
+    if own := _own_table(config):
+        kept["benchmark"] = {"name": own}
     kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}
     kept["tokens"] = fingerprint(kept["probe"].get("text"))
     text = json.dumps(kept, sort_keys=True, default=str)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.benchmarks.data import cache_folder, given_folder
 from nas.errors import ZeronasError
 
 __all__ = ["Benchmark", "Datasheet", "Entry", "Run", "Standing"]
@@ -119,6 +120,15 @@ class Benchmark(ABC):
             ZeronasError: a file is missing, or its checksum is not the published one.
         """
 
+    #: files that it is read from, relative to the data folder; none where the table is part of the package
+    files: tuple[str, ...] = ()
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether reading it would download nothing."""
+        folder = given_folder(self.data_dir) or cache_folder()
+        return all((folder / file).exists() for file in self.files)
+
     @cached_property
     def _loaded(self) -> tuple[list[Entry], Datasheet]:
         return self.load()
@@ -178,6 +188,26 @@ class Benchmark(ABC):
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
             of_runs=len(runs),
         )
+
+    @cached_property
+    def noise(self) -> float | None:
+        """Standard deviation of one training, in the benchmark's unit; None where nothing was trained twice.
+
+        The median over repeatedly trained architectures of their standard deviation (of n trainings, unbiased), so
+        that a few unstable ones do not speak for all.
+        """
+        spreads = [np.std([run.value for run in e.runs], ddof=1) for e in self.entries if len(e.runs) > 1]
+        return float(np.median(spreads)) if spreads else None
+
+    def interval(self, value: float, trainings: int = 1) -> tuple[Standing, Standing] | None:
+        """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.
+
+        None where the noise is not known.
+        """
+        if self.noise is None:
+            return None
+        reach = 1.96 * self.noise / math.sqrt(trainings)
+        return self.standing(value + self.sign * reach), self.standing(value - self.sign * reach)
 
     def subset(self, keep: Sequence[bool]) -> list[Entry]:
         """Returns the entries whose flag is true."""

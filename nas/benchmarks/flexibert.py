@@ -87,6 +87,7 @@ class FlexiBERT(Benchmark):
     metric = "GLUE score, the mean of eight dev scores"
     unit = "points"
     higher_is_better = True
+    files = (BENCHMARK, METRICS)
 
     @cached_property
     def rows(self) -> list[TrainedConfig]:

@@ -160,6 +160,7 @@ class NasBenchNLP(Benchmark):
     metric = "Penn Treebank test loss after the last epoch"
     unit = "nats/word"
     higher_is_better = False
+    files = (RESULTS, PARAMETERS)
 
     def __init__(self, data_dir: Path | None = None, runs: str = "results") -> None:
         super().__init__(data_dir)

@@ -88,6 +88,7 @@ class NasBenchNLPWikiText2(Benchmark):
     metric = "WikiText-2 test loss after the last epoch"
     unit = "nats/word"
     higher_is_better = False
+    files = (LOGS,)
 
     @cached_property
     def logs(self) -> list[TrainingLog]:

@@ -40,6 +40,7 @@ def report(
     queries: Sequence[Query],
     pool: Sequence[Any] | None,
     wall: float,
+    note: str = "",
 ) -> dict[str, Any]:
     """Writes everything into the run folder and returns what results.json holds.
 
@@ -48,6 +49,7 @@ def report(
         queries: the verified ones, in order.
         pool: members of a closed pool (None: the open space), for the baselines of the regret plot.
         wall: seconds this session's search took (a resumed run computes only what was missing).
+        note: a warning about the truth, told with it.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
     chosen, reason = found(scored, queries, fitness, benchmark.sign if benchmark else 1.0)
@@ -69,6 +71,7 @@ def report(
         "found": None if chosen is None else _describe(settings, chosen, reason, benchmark),
         "benchmark": None if benchmark is None else _benchmark(benchmark),
         "no_truth": settings.no_truth,
+        "note": note,
         "queries": [_query(q) for q in queries],
         "queries_used": sum(q.entry is not None for q in queries),
         "agreement": _agreements(scored, labels, truth, benchmark),
@@ -115,6 +118,7 @@ def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchm
     counts = settings.space.counts(chosen.architecture)
     entry = _entry(benchmark, chosen.architecture)
     standing = benchmark.standing(entry.value) if benchmark and entry else None
+    around = benchmark.interval(entry.value, len(entry.runs)) if benchmark and entry else None
     return {
         "key": chosen.architecture.key,
         "chosen_by": reason,
@@ -124,6 +128,8 @@ def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchm
         "flops_per_token": counts.flops,
         "truth": None if entry is None else entry.value,
         "standing": None if standing is None else vars(standing),
+        "noise": None if around is None else {"best": vars(around[0]), "worst": vars(around[1])},
+        "trained_here": entry is not None and benchmark is not None and entry.key not in benchmark.by_key,
         "architecture": settings.space.readable(chosen.architecture).to_json(),
     }
 
@@ -136,6 +142,7 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
         "higher_is_better": benchmark.higher_is_better,
         "architectures": len(benchmark.entries),
         "best": {"key": benchmark.best.key, "value": benchmark.best.value},
+        "noise": benchmark.noise,
     }
 
 
@@ -147,6 +154,7 @@ def _query(query: Query) -> dict[str, Any]:
         "truth": None if query.entry is None else query.entry.value,
         "rank": None if standing is None else standing.rank,
         "regret": None if standing is None else standing.regret,
+        "reason": query.reason,
     }
 
 
@@ -285,7 +293,7 @@ def summary(results: dict[str, Any]) -> str:
         lines += ["|---|---|---|---|---|---|"]
         for i, q in enumerate(results["queries"], 1):
             lines.append(
-                f"| {i} | {q['key']} | {number(q['fitness'], 6)} | {number(q['truth'], 5)} "
+                f"| {i} | {q['key']} | {number(q['fitness'], 6)} | {q['reason'] or number(q['truth'], 5)} "
                 f"| {number(q['rank'])} | {number(q['regret'])} |"
             )
     lines += ["", "Files: table.csv (every evaluation), results.json (all of this), journal.jsonl (the record)."]
@@ -317,15 +325,27 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
         return [f"true value: unknown, {results['no_truth']}"]
     if chosen["truth"] is None:
         asked = f"; none of the {len(results['queries'])} verified is in it" if results["queries"] else ""
+        diverged = sum(bool(q["reason"]) for q in results["queries"])
+        if diverged:
+            return [f"true value: none, the training of {diverged} of the {len(results['queries'])} verified diverged"]
         return [f"true value: unknown, the architecture is not in {benchmark['name']}{asked}"]
     at, unit = chosen["standing"], benchmark["unit"]
+    here = ", trained here" if chosen["trained_here"] else ""
     lines = [
-        f"true value: {number(chosen['truth'], 5)} {unit} ({benchmark['metric']}, {benchmark['name']}); "
+        f"true value: {number(chosen['truth'], 5)} {unit} ({benchmark['metric']}, {benchmark['name']}{here}); "
         f"the benchmark's best is {number(benchmark['best']['value'], 5)}",
         f"rank: {at['rank']:,} of {at['of']:,} unique architectures "
         f"({at['rank_runs']:,} of {at['of_runs']:,} trainings), percentile {at['percentile']:.1f}, "
         f"regret {number(at['regret'])} {unit}",
     ]
+    if chosen["noise"]:
+        high, low = chosen["noise"]["best"], chosen["noise"]["worst"]
+        lines.append(
+            f"noise: one training has a standard deviation of {number(benchmark['noise'])} {unit}; 95% interval: "
+            f"rank {high['rank']:,} to {low['rank']:,}, regret {number(high['regret'])} to {number(low['regret'])}"
+        )
+    if results["note"]:
+        lines.append(f"note: {results['note']}")
     regret = results["regret"]
     if regret:
         lines.append(

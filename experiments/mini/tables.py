@@ -1,0 +1,284 @@
+"""``python -m experiments.mini.tables [TABLE] [workers=2]``: trains what the tables lack, and writes them.
+
+Every finished training is a line of ``runs/mini/TABLE.jsonl``, so an interrupted run goes on where it was. A table can
+be written at any time (``write``): it then holds what is finished. ``retrain`` trains two architectures of each table
+again and says how far they are from it.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import itertools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import spaces
+from experiments.mini.pilot import even
+from nas import benchmarks, judge, seeds
+from nas.benchmarks.data import MissingFile
+from nas.benchmarks.mini import COLUMNS, TABLES
+from nas.benchmarks.recipes import published_seeds
+from nas.cli import guarded
+from nas.errors import ZeronasError, did_you_mean
+from nas.report.files import versions, write_csv, write_json
+from nas.train import protocol as protocols
+from nas.train.corpus import docstrings
+from nas.train.table import Job, read_lines, train_all
+from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
+
+__all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"]
+
+RNN_CELLS = 300
+BERT_CONFIGURATIONS = 150
+REPEATED = 30
+SEEDS = (0, 1, 2)
+JOURNALS = Path("runs") / "mini"
+
+
+def rnn_cells(count: int = RNN_CELLS) -> list[Any]:
+    """Returns RNN, LSTM, GRU and ``count`` unique generated cells, of one, two and three hidden states in turn.
+
+    They come from the generator's seeds in the order of NAS-Bench-NLP, so most of them are in that benchmark too.
+    """
+    cells = {cell.key: cell for cell in map(named_cell, NAMED_CELLS)}
+    lists = published_seeds()
+    sources = [iter(lists[states]) for states in (1, 2, 3)]
+    for states in itertools.cycle((1, 2, 3)):
+        if len(cells) == count + len(NAMED_CELLS):
+            return list(cells.values())
+        size = len(cells)
+        while len(cells) == size:
+            cell = generate(next(sources[states - 1]), states)
+            assert cell is not None
+            cells.setdefault(cell.key, cell)
+    raise AssertionError
+
+
+def bert_configurations(count: int = BERT_CONFIGURATIONS) -> list[Any]:
+    """Returns unique configurations drawn uniformly."""
+    space = spaces.get("bert")
+    found: dict[str, Any] = {}
+    for index in itertools.count():
+        if len(found) == count:
+            break
+        configuration = space.sample(seeds.generator(0, "mini_bert", index))
+        found.setdefault(configuration.key, configuration)
+    return list(found.values())
+
+
+_ARCHITECTURES: dict[str, Callable[[], list[Any]]] = {"mini_rnn": rnn_cells, "mini_bert": bert_configurations}
+
+
+def jobs(table: str) -> list[Job]:
+    """Returns the trainings of a table: every architecture once, then thirty of them with two more seeds."""
+    architectures = _ARCHITECTURES[table]()
+    protocol = protocols.get(table)
+    repeated = architectures[:: len(architectures) // REPEATED][:REPEATED]
+    first = [Job(a, protocol, SEEDS[0]) for a in architectures]
+    return first + [Job(a, protocol, seed) for seed in SEEDS[1:] for a in repeated]
+
+
+def write(table: str) -> dict[str, Any]:
+    """Writes the table's CSV and datasheet from what is finished, and returns the datasheet.
+
+    Raises:
+        ZeronasError: nothing is finished.
+    """
+    wanted = jobs(table)
+    known = read_lines(JOURNALS / f"{table}.jsonl")
+    done = [(job, known[job.id]) for job in wanted if job.id in known]
+    if not done:
+        raise ZeronasError(f"No training of '{table}' is finished; run `python -m experiments.mini.tables {table}`.")
+    rows = [
+        [
+            job.architecture.key,
+            job.seed,
+            record["value"],
+            record["reason"],
+            round(record["seconds"], 1),
+            record["parameters"],
+            record["skipped"],
+            " ".join(f"{step}:{value:.4f}" for step, value in record["curve"]),
+            json.dumps(job.architecture.to_json(), separators=(",", ":")),
+        ]
+        for job, record in done
+    ]
+    TABLES.mkdir(exist_ok=True)
+    write_csv(TABLES / f"{table}.csv", COLUMNS, rows)
+    sheet = _sheet(table, wanted, done)
+    write_json(TABLES / f"{table}.json", sheet)
+    return sheet
+
+
+def recall(table: str) -> None:
+    """Puts the trainings of a written table into its journal where they are not there, so that none is done again."""
+    path = JOURNALS / f"{table}.jsonl"
+    if not (TABLES / f"{table}.json").exists():
+        return
+    sheet = json.loads((TABLES / f"{table}.json").read_text(encoding="utf-8"))
+    if sheet["protocol_hash"] != protocols.get(table).hash:
+        return  # a table of another protocol
+    known = read_lines(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (TABLES / f"{table}.csv").open(encoding="utf-8") as file, path.open("a", encoding="utf-8") as journal:
+        for row in csv.DictReader(file):
+            if (row["key"], sheet["protocol_hash"], int(row["seed"])) in known:
+                continue
+            record = {
+                "protocol": sheet["protocol_hash"],
+                "corpus": sheet["corpus"]["fingerprint"],
+                "key": row["key"],
+                "seed": int(row["seed"]),
+                "value": float(row["loss"]) if row["loss"] else None,
+                "reason": row["reason"],
+                "curve": [[int(a), float(b)] for a, b in (point.split(":") for point in row["curve"].split())],
+                "seconds": float(row["seconds"]),
+                "parameters": int(row["parameters"]),
+                "skipped": int(row["skipped"]),
+            }
+            journal.write(json.dumps(record) + "\n")
+
+
+def _sheet(table: str, wanted: Sequence[Job], done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:
+    protocol = protocols.get(table)
+    corpus = docstrings(protocol.vocabulary)
+    values = {(job.architecture.key, job.seed): r["value"] for job, r in done if r["value"] is not None}
+    ceiling = _ceiling(values)
+    seconds = [r["seconds"] for _, r in done if r["value"] is not None]
+    reasons: dict[str, int] = {}
+    for _, record in done:
+        if record["value"] is None:
+            reason = record["reason"].partition(":")[0]
+            reasons[reason] = reasons.get(reason, 0) + 1
+    agreement = _agreement(values) if table == "mini_rnn" else None
+    kind = "word-level language models" if table == "mini_rnn" else "masked language models, stated reading"
+    return {
+        "title": f"{table}: {kind} trained by zeronas",
+        "protocol": protocol.to_json(),
+        "protocol_hash": protocol.hash,
+        "corpus": {
+            "fingerprint": corpus.fingerprint,
+            "made_of": corpus.made_of,
+            "tokens": {split: len(ids) for split, ids in corpus.splits.items()},
+        },
+        "wanted": len(wanted),
+        "finished": len(done),
+        "architectures": len({key for key, _ in values}),
+        "failures": reasons,
+        "noise_ceiling": ceiling,
+        "agreement": agreement,
+        "seconds": {"median": float(np.median(seconds)), "total": float(np.sum(seconds))},
+        "command": f"python -m experiments.mini.tables {table}",
+        "versions": versions(),
+        "date": datetime.date.today().isoformat(),
+        "notes": _notes(protocol, len(wanted), len(done), ceiling, agreement, seconds),
+    }
+
+
+def _ceiling(values: dict[tuple[str, int], float]) -> dict[str, Any]:
+    """Kendall tau between the trainings of different seeds, over the architectures trained with all of them."""
+    repeated = [key for key, seed in values if seed == 0 and all((key, s) in values for s in SEEDS)]
+    if len(repeated) < 3:
+        return {"architectures": len(repeated), "tau": None, "taus": []}
+    taus = [
+        judge.kendall([values[k, a] for k in repeated], [values[k, b] for k in repeated])
+        for a, b in itertools.combinations(SEEDS, 2)
+    ]
+    return {"architectures": len(repeated), "tau": float(np.mean(taus)), "taus": taus}
+
+
+def _agreement(values: dict[tuple[str, int], float]) -> dict[str, Any] | None:
+    """Kendall tau with NAS-Bench-NLP over the shared cells, and over those that no choice was made on."""
+    try:
+        entries = benchmarks.get("nas_bench_nlp").by_key
+    except MissingFile:
+        return None
+    pairs = [(key, value, entries[key].value) for (key, seed), value in values.items() if seed == 0 and key in entries]
+    found: dict[str, Any] = {"benchmark": "nas_bench_nlp"}
+    for name, kept in (("shared", pairs), ("shared, not of the pilot's half", [p for p in pairs if not even(p[0])])):
+        judged = judge.agreement([-a for _, a, _ in kept], [-b for _, _, b in kept])
+        found[name] = {"cells": len(kept), **({} if judged is None else vars(judged))}
+    return found
+
+
+def _notes(
+    protocol: Any, wanted: int, done: int, ceiling: dict[str, Any], agreement: Any, seconds: Sequence[float]
+) -> list[str]:
+    notes = [
+        f"Protocol {protocol.name} ({protocol.hash}): {protocol.steps:,} updates of {protocol.batch} x "
+        f"{protocol.sequence} tokens of the packages' docstrings; median {np.median(seconds):.0f} s on one core.",
+    ]
+    if done < wanted:
+        notes.append(f"Not complete: {done} of {wanted} trainings are finished.")
+    if ceiling["tau"] is not None:
+        notes.append(
+            f"Noise ceiling: tau {ceiling['tau']:.3f} between trainings of other seeds "
+            f"({ceiling['architectures']} architectures)."
+        )
+    if agreement:
+        rest = agreement["shared, not of the pilot's half"]
+        notes.append(
+            f"Agreement with NAS-Bench-NLP: tau {agreement['shared']['tau']:.3f} over {agreement['shared']['cells']} "
+            f"shared cells ({rest['tau']:.3f} over the {rest['cells']} that the protocol was not chosen on): a "
+            "test-bed with a truth of its own, not a stand-in for that benchmark."
+        )
+    return notes
+
+
+def retrain(table: str) -> list[tuple[str, float, float]]:
+    """Trains two architectures of a table again and returns (key, loss in the table, loss now) of each."""
+    benchmark = benchmarks.get(table)
+    assert isinstance(benchmark, benchmarks.MiniTable)
+    rows = [row for row in benchmark.trainings if row["loss"] and row["seed"] == "0"]
+    picked = [rows[len(rows) // 3], rows[2 * len(rows) // 3]]
+    again = [Job(benchmark.by_key[row["key"]].architecture, benchmark.protocol, 0) for row in picked]
+    path = JOURNALS / f"retrained-{table}.jsonl"
+    path.unlink(missing_ok=True)
+    records = train_all(again, None, path)
+    return [(row["key"], float(row["loss"]), record["value"]) for row, record in zip(picked, records, strict=True)]
+
+
+def main() -> None:
+    """Trains what is missing, then writes the tables; ``write`` only writes, ``retrain`` checks.
+
+    Raises:
+        ZeronasError: unknown argument.
+    """
+    arguments = sys.argv[1:]
+    workers = 1
+    chosen, only = [], ""
+    for argument in arguments:
+        if argument.startswith("workers=") and argument[8:].isdigit() and int(argument[8:]):
+            workers = int(argument[8:])
+        elif argument in ("write", "retrain"):
+            only = argument
+        elif argument in _ARCHITECTURES:
+            chosen.append(argument)
+        else:
+            accepted = [*_ARCHITECTURES, "workers=2", "write", "retrain"]
+            raise ZeronasError(f"Unknown argument '{argument}'.{did_you_mean(argument, accepted)}")
+    for table in chosen or list(_ARCHITECTURES):
+        if only == "retrain":
+            for key, before, now in retrain(table):
+                print(f"{table} {key}: table {before:.6f}, again {now:.6f}, difference {abs(before - now):.1e} nats")
+            continue
+        if not only:
+            recall(table)
+            train_all(jobs(table), None, JOURNALS / f"{table}.jsonl", workers, _told)
+        sheet = write(table)
+        print(f"{table}: {sheet['finished']} of {sheet['wanted']} trainings; {' '.join(sheet['notes'])}")
+
+
+def _told(done: int, wanted: int, record: dict[str, Any]) -> None:
+    value = record["reason"] or f"{record['value']:.4f}"
+    print(f"{done}/{wanted} {record['key']} seed {record['seed']} {value} {record['seconds']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,158 @@
+"""``zeronas train arch=...``: one architecture trained as a language model, its loss, its place in a table, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import spaces
+from experiments.app import command
+from experiments.arch import read_architecture
+from nas import benchmarks
+from nas.cli import guarded
+from nas.errors import ZeronasError
+from nas.options import flag, mapping
+from nas.report import plots
+from nas.report.files import number, versions, write_json, write_text
+from nas.settings import number as checked_number
+from nas.train import protocol as protocols
+from nas.train.protocol import Protocol
+
+__all__ = ["main", "run"]
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Trains one architecture, or goes on where the same command stopped, and returns what results.json holds.
+
+    Raises:
+        ZeronasError: a setting, the architecture or the corpus is wrong, or the run folder cannot be used.
+    """
+    from nas.train.corpus import load
+    from nas.train.trainer import CHECKPOINT, WEIGHTS, save_model, train
+
+    space = spaces.get(**mapping(config, "space", "space.name=rnn"))
+    protocol = _protocol(config, space.name)
+    architecture = read_architecture(space, config["arch"], config["data_dir"])
+    seed = checked_number(config, "seed", "seed", low=0, high=2**63 - 1)
+    device = _device(config["device"])
+    corpus = load(config["corpus"], protocol.vocabulary)
+    folder = _folder(config, architecture.key, protocol, corpus.fingerprint, seed)
+    if flag(config, "fresh"):
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    print(
+        f"training {architecture.key} under {protocol.name} ({protocol.hash}): {protocol.steps:,} updates on "
+        f"{corpus.name}, {len(corpus.splits['train']):,} tokens, {device}",
+        file=sys.stderr,
+    )
+
+    def report(step: int, value: float) -> None:
+        print(f"update {step:,} of {protocol.steps:,}: validation loss {value:.4f}", file=sys.stderr, flush=True)
+
+    training, model = train(architecture, protocol, corpus, seed, device, folder, report)
+    results: dict[str, Any] = {
+        "command": "train",
+        "space": space.name,
+        "architecture": architecture.to_json(),
+        "training": training.to_json(),
+        "protocol": {**protocol.to_json(), "hash": protocol.hash},
+        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "made_of": corpus.made_of},
+        "test_loss": None if training.value is None else model.validate(corpus, "test"),
+        "standing": _standing(space.name, protocol, corpus.fingerprint, training.value),
+        "device": device,
+        "versions": versions(),
+    }
+    if training.value is not None:
+        save_model(folder / WEIGHTS, model, architecture, training, corpus)
+    _plot(folder / "curve.png", results)
+    write_json(folder / "results.json", results)
+    write_text(folder / "summary.md", "\n".join([f"# {architecture.key}", "", *lines(results), ""]))
+    print("\n".join(lines(results)))
+    print(
+        f"folder: {folder} (summary.md, results.json, curve.png{', ' + WEIGHTS if training.value is not None else ''})"
+    )
+    return results
+
+
+def lines(results: dict[str, Any]) -> list[str]:
+    """Returns the answer, one fact a line."""
+    training, found = results["training"], results["standing"]
+    out = [f"architecture: {training['key']}, {training['parameters']:,} parameters with embedding and softmax"]
+    if training["value"] is None:
+        return [*out, f"validation loss: none, {training['reason']}"]
+    out.append(
+        f"validation loss: {training['value']:.4f} nats per token, perplexity {number(math.exp(training['value']))}; "
+        f"test loss: {results['test_loss']:.4f}"
+    )
+    if training["skipped"]:
+        out.append(f"updates left out because they were not finite: {training['skipped']}")
+    if found:
+        out.append(
+            f"in {found['benchmark']}: rank {found['rank']:,} of {found['of']:,}, "
+            f"percentile {found['percentile']:.1f}, regret {number(found['regret'])} nats"
+        )
+    return [*out, f"seconds: {training['seconds']:.1f} of processor time"]
+
+
+def _protocol(config: dict[str, Any], space: str) -> Protocol:
+    fields = mapping(config, "protocol", "protocol.steps=1000")
+    name = str(fields.pop("name"))
+    protocol = protocols.get(f"mini_{space}" if name == "mini" else name, **fields)
+    if protocol.space != space:
+        raise ZeronasError(f"Protocol '{name}' trains architectures of space '{protocol.space}', but space={space}.")
+    return protocol
+
+
+def _device(wanted: Any) -> str:
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(str(wanted))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ZeronasError(f"The device '{wanted}' is not there; auto, cpu and, with a GPU, cuda are.") from None
+    return str(device)
+
+
+def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: str, seed: int) -> Path:
+    if config["run"]["dir"]:
+        return Path(str(config["run"]["dir"]))
+    digest = hashlib.sha256(json.dumps([protocol.hash, fingerprint]).encode()).hexdigest()[:8]
+    return Path(str(config["run"]["root"])) / f"train-{key}-s{seed}-{digest}"
+
+
+def _standing(space: str, protocol: Protocol, fingerprint: str, value: float | None) -> dict[str, Any] | None:
+    """Returns the place among a table's values, where protocol and text are the table's own."""
+    for name in benchmarks.BENCHMARKS:
+        kind = benchmarks.BENCHMARKS.get(name)
+        if value is None or kind.space != space or not issubclass(kind, benchmarks.MiniTable):
+            continue
+        benchmark = benchmarks.get(name)
+        assert isinstance(benchmark, benchmarks.MiniTable)
+        sheet = benchmark.sheet
+        if (sheet["protocol_hash"], sheet["corpus"]["fingerprint"]) == (protocol.hash, fingerprint):
+            return {"benchmark": name, **vars(benchmark.standing(value))}
+    return None
+
+
+def _plot(path: Path, results: dict[str, Any]) -> None:
+    training = results["training"]
+    figure, axes = plots.subplots()
+    ax = axes[0, 0]
+    ax.plot(*zip(*training["curve"], strict=True), marker="o", color=plots.COLOURS[0]) if training["curve"] else None
+    ax.set_xlabel("updates")
+    ax.set_ylabel("validation loss (nats per token)")
+    figure.suptitle(f"{training['key']}, {results['protocol']['name']}", fontsize=11)
+    plots.save(figure, path)
+
+
+main = command(run, "train")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

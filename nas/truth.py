@@ -1,0 +1,67 @@
+"""Truth by training: what a table lacks is trained under the table's own protocol, once, and kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.benchmarks import Entry, MiniTable, Run
+from nas.train.table import Job, train_all
+
+__all__ = ["corpus_note", "train_missing"]
+
+
+def train_missing(benchmark: MiniTable, architectures: Sequence[Any], root: Path, workers: int) -> dict[str, str]:
+    """Trains architectures that the table lacks and adds them to ``benchmark.trained``.
+
+    Trainings are kept under ``root``, one line each, and never done twice. The seed is that of the table's first
+    trainings.
+
+    Returns:
+        Key -> reason, of those that diverged.
+
+    Raises:
+        ZeronasError: the journal there is damaged, in use or of another corpus, or cannot be written.
+    """
+    missing = [a for a in dict.fromkeys(architectures) if benchmark.lookup(a) is None]
+    if not missing:
+        return {}
+    protocol = benchmark.protocol
+    jobs = [Job(architecture, protocol, 0) for architecture in missing]
+    path = root / "trained" / f"{benchmark.name}-{protocol.hash}.jsonl"
+
+    def report(done: int, wanted: int, record: dict[str, Any]) -> None:
+        value = record["reason"] or f"{record['value']:.4f} {benchmark.unit}"
+        print(f"trained {done} of {wanted}: {record['key']} {value}, {record['seconds']:.0f} s", file=sys.stderr)
+
+    print(f"training {len(missing)} candidates under the protocol {benchmark.protocol_name}", file=sys.stderr)
+    records = train_all(jobs, None, path, min(workers, len(jobs)), report)
+    failed = {}
+    for job, record in zip(jobs, records, strict=True):
+        key = job.architecture.key
+        if record["value"] is None:
+            failed[key] = record["reason"]
+        else:
+            run = Run(f"trained here, seed {record['seed']}", record["value"])
+            benchmark.trained[key] = Entry(key, job.architecture, record["value"], (run,))
+    return failed
+
+
+def corpus_note(benchmark: MiniTable) -> str:
+    """Returns a warning where the text here is not the text the table was trained on, else ""."""
+    from nas.train.corpus import docstrings
+
+    corpus = docstrings(benchmark.protocol.vocabulary)
+    then = benchmark.sheet["corpus"]
+    if corpus.fingerprint == then["fingerprint"]:
+        return ""
+    changed = [
+        f"{k} {v} instead of {then['made_of'].get(k)}" for k, v in corpus.made_of.items() if v != then["made_of"].get(k)
+    ]
+    return (
+        f"The default corpus here is not the one that {benchmark.name} was trained on "
+        f"({', '.join(changed) or 'same versions, other sources'}): losses trained here are of another text, so rank, "
+        "percentile and regret among the table's are only rough. Install with constraints.txt to compare exactly."
+    )
