@@ -16,7 +16,7 @@ from nas.evaluate import Evaluator
 from nas.journal import Journal
 from nas.options import flag
 from nas.progress import Progress
-from nas.report.rank import lines, published_lines, report
+from nas.report.rank import lines, noise_line, published_lines, report
 from nas.run import score_all
 from nas.settings import identity, make, number, run_folder
 
@@ -46,6 +46,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         results = report(folder, settings, task.proxies, entries, evaluations, resamples, wall)
     print(f"{benchmark.name}: {len(entries):,} of {len(benchmark.entries):,} unique architectures; {benchmark.metric}")
     print("\n".join(lines(results)))
+    print(noise_line(results))
     for text in published_lines(results):
         print(text)
     print(f"scored in {wall:.1f} s; folder: {folder} (summary.md, table.csv, results.json, plots)")

@@ -16,10 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from nas import judge
 from nas.benchmarks.data import cache_folder, given_folder
 from nas.errors import ZeronasError
 
 __all__ = ["Benchmark", "Datasheet", "Entry", "Run", "Standing"]
+
+
+#: architectures that must have been trained more than once before a benchmark speaks of its noise
+_REPEATED = 10
 
 
 @dataclass(frozen=True)
@@ -191,13 +196,26 @@ class Benchmark(ABC):
 
     @cached_property
     def noise(self) -> float | None:
-        """Standard deviation of one training, in the benchmark's unit; None where nothing was trained twice.
+        """Standard deviation of one training, in the benchmark's unit.
 
-        The median over repeatedly trained architectures of their standard deviation (of n trainings, unbiased), so
-        that a few unstable ones do not speak for all.
+        None where fewer than ten architectures were trained more than once. It is the median over repeatedly trained
+        architectures of their standard deviation (of n trainings, unbiased): a few unstable ones do not speak for all.
         """
         spreads = [np.std([run.value for run in e.runs], ddof=1) for e in self.entries if len(e.runs) > 1]
-        return float(np.median(spreads)) if spreads else None
+        return float(np.median(spreads)) if len(spreads) >= _REPEATED else None
+
+    @cached_property
+    def ceiling(self) -> tuple[float, int] | None:
+        """Kendall tau between the first and the second training of the same architectures, and how many they are.
+
+        No proxy can be expected to agree better with one training than another training does. None where fewer than
+        ten architectures were trained twice.
+        """
+        pairs = [(e.runs[0].value, e.runs[1].value) for e in self.entries if len(e.runs) > 1]
+        if len(pairs) < _REPEATED:
+            return None
+        tau = judge.kendall([a for a, _ in pairs], [b for _, b in pairs])
+        return None if tau is None else (tau, len(pairs))
 
     def interval(self, value: float, trainings: int = 1) -> tuple[Standing, Standing] | None:
         """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.

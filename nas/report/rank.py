@@ -20,7 +20,7 @@ from nas.settings import Settings
 from proxies.base import Proxy
 from spaces.base import Space
 
-__all__ = ["lines", "report"]
+__all__ = ["lines", "noise_line", "published_lines", "report"]
 
 
 def report(
@@ -60,6 +60,12 @@ def report(
         "metric": benchmark.metric,
         "architectures": len(entries),
         "of": len(benchmark.entries),
+        "noise": {
+            "ceiling": None if benchmark.ceiling is None else benchmark.ceiling[0],
+            "trained_twice": None if benchmark.ceiling is None else benchmark.ceiling[1],
+            "standard_deviation": benchmark.noise,
+            "unit": benchmark.unit,
+        },
         "probe": settings.config["probe"].get("name"),
         "seed": settings.seed,
         "proxies": judged,
@@ -174,6 +180,17 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
 
 
+def noise_line(results: Mapping[str, Any]) -> str:
+    """Returns what the noise of the truth is, in one sentence."""
+    noise = results["noise"]
+    if noise["ceiling"] is None:
+        return "noise ceiling: unknown, too few architectures were trained twice"
+    return (
+        f"noise ceiling: tau {noise['ceiling']:.3f} between two trainings of the same {noise['trained_twice']:,} "
+        f"architectures; one training's standard deviation is {number(noise['standard_deviation'])} {noise['unit']}"
+    )
+
+
 def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     def tau(item: tuple[str, dict[str, Any]]) -> float:
         agreement = item[1]["agreement"]
@@ -211,7 +228,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
     for line, (label, _) in zip(lines(results)[1:], _ordered(results), strict=True):
         cells = [cell for cell in line[len(label) :].split("  ") if cell.strip()]
         out.append(f"| {label} | " + " | ".join(cell.strip() for cell in cells) + " |")
-    out += [""] + [f"- {text}" for text in published_lines(results)]
+    out += ["", f"- {noise_line(results)}"] + [f"- {text}" for text in published_lines(results)]
     seconds, made = results["seconds"], results["versions"]
     out += [
         "",

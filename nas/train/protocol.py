@@ -116,15 +116,29 @@ _POSITIONS = 512  # of the encoder's position table
 _ALL: tuple[Protocol, ...] = (
     RNNProtocol(
         name="mini_rnn",
-        steps=1000,
-        batch=16,
+        vocabulary=1_000,
+        cutoffs=(998,),
+        embedding=64,
+        hidden=(64, 64),
+        steps=1_000,
+        batch=32,
         sequence=32,
         learning_rate=8e-3,
         warmup=20,
         activation=2.0,
         slowness=1.0,
     ),
-    BertProtocol(name="mini_bert", steps=1000, batch=32, sequence=32, learning_rate=2e-3, warmup=50),
+    BertProtocol(
+        name="mini_bert",
+        vocabulary=1_000,
+        cutoffs=(998,),
+        steps=1_200,
+        batch=32,
+        sequence=32,
+        learning_rate=3e-3,
+        warmup=100,
+        divisor=4,
+    ),
 )
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
