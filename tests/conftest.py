@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+
+from experiments.app import plain
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,15 @@ def data_dir() -> Path:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def composed() -> Callable[..., dict[str, Any]]:
+    """Returns a function (command, *overrides) -> plain configuration."""
+
+    def make(command: str, *overrides: str) -> dict[str, Any]:
+        GlobalHydra.instance().clear()
+        with initialize_config_module(config_module="conf", version_base="1.3"):
+            return plain(compose(config_name=command, overrides=list(overrides)))
+
+    return make

@@ -1,0 +1,253 @@
+"""The project's own tables: what they must hold, strict reading, and truth by training."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from experiments import rank as rank_app
+from experiments import search as search_app
+from experiments.mini import tables
+from nas import benchmarks, truth
+from nas.benchmarks import base, mini
+from nas.benchmarks.mini import TABLES, MiniRNN
+from nas.errors import ZeronasError
+from nas.train import corpus as corpora
+from nas.train import protocol as protocols
+from nas.train.table import train_all
+from spaces.rnn import named_cell
+
+TINY = protocols.RNNProtocol(
+    name="mini_rnn",
+    steps=20,
+    batch=4,
+    sequence=8,
+    learning_rate=1e-2,
+    embedding=8,
+    hidden=(8,),
+    evaluations=2,
+    vocabulary=40,
+    cutoffs=(10,),
+)
+
+
+# ------------------------------------------------------------------------------------- what is committed
+
+
+@pytest.mark.parametrize("name", ["mini_rnn", "mini_bert"])
+def test_the_table_is_of_the_protocol_and_of_the_architectures_that_make_it(name: str) -> None:
+    benchmark = benchmarks.get(name)
+    assert isinstance(benchmark, mini.MiniTable)
+    assert benchmark.protocol.hash == benchmark.sheet["protocol_hash"]
+    wanted = [(job.architecture.key, job.seed) for job in tables.jobs(name)]
+    assert len(set(wanted)) == len(wanted) == benchmark.sheet["wanted"]
+    have = [(row["key"], int(row["seed"])) for row in benchmark.trainings]
+    assert len(have) == benchmark.sheet["finished"] and set(have) <= set(wanted)
+    assert have == [one for one in wanted if one in set(have)]  # in the order of the jobs
+    for row in benchmark.trainings:
+        if row["loss"]:
+            curve = [(int(a), float(b)) for a, b in (point.split(":") for point in row["curve"].split())]
+            assert [step for step, _ in curve][-1] == benchmark.protocol.steps
+            assert curve[-1][1] == pytest.approx(float(row["loss"]), abs=1e-4)
+            assert 1 < float(row["loss"]) < 8 and not row["reason"]
+        else:
+            assert row["reason"].startswith("diverged: ")
+
+
+@pytest.mark.parametrize("name", ["mini_rnn", "mini_bert"])
+def test_entries_are_means_of_their_runs_and_the_datasheet_counts_them(name: str) -> None:
+    benchmark = benchmarks.get(name)
+    assert isinstance(benchmark, mini.MiniTable)
+    by_key: dict[str, list[float]] = {}
+    for row in benchmark.trainings:
+        if row["loss"]:
+            by_key.setdefault(row["key"], []).append(float(row["loss"]))
+    assert {entry.key: entry.value for entry in benchmark.entries} == {
+        key: pytest.approx(np.mean(values)) for key, values in by_key.items()
+    }
+    sheet = benchmark.datasheet
+    assert sheet.rows == len(benchmark.trainings) == sheet.kept + sum(sheet.skipped.values())
+    assert sheet.unique == len(by_key) == benchmark.sheet["architectures"]
+    for entry in benchmark.entries:
+        assert entry.architecture.key == entry.key
+    best = min(np.mean(values) for values in by_key.values())
+    assert benchmark.best.value == pytest.approx(best)
+    assert benchmark.standing(benchmark.best.value).rank == 1
+
+
+def test_the_cells_are_those_of_the_generator_in_all_three_sizes() -> None:
+    cells = tables.rnn_cells()
+    assert len({cell.key for cell in cells}) == len(cells) == 303
+    assert [cell.key for cell in cells[:3]] == [named_cell(name).key for name in ("RNN", "LSTM", "GRU")]
+    assert all(sum(cell.states == states for cell in cells) >= 100 for states in (1, 2, 3))
+    configurations = tables.bert_configurations()
+    assert len({c.key for c in configurations}) == len(configurations) == 150
+
+
+def test_enough_cells_are_shared_with_nas_bench_nlp(data_dir: Path) -> None:
+    known = benchmarks.get("nas_bench_nlp", data_dir).by_key
+    assert sum(cell.key in known for cell in tables.rnn_cells()) >= 120
+
+
+def test_the_default_corpus_is_the_tables_under_their_versions() -> None:
+    for name in ("mini_rnn", "mini_bert"):
+        benchmark = benchmarks.get(name)
+        assert isinstance(benchmark, mini.MiniTable)
+        found = corpora.docstrings(benchmark.protocol.vocabulary)
+        recorded = benchmark.sheet["corpus"]
+        same = found.made_of == recorded["made_of"]
+        assert (found.fingerprint == recorded["fingerprint"]) == same
+        assert bool(truth.corpus_note(benchmark)) != same
+
+
+# --------------------------------------------------------------------------------------- a table of one's own
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table of the three known cells under a tiny protocol, on a text that stands for the docstrings."""
+    text = tmp_path / "text.txt"
+    starts = np.random.default_rng(0).integers(0, 20, 120)
+    text.write_text("\n".join(" ".join(f"w{(s + i) % 20}" for i in range(12)) for s in starts), encoding="utf-8")
+    small = dataclasses.replace(corpora.from_files(text, 40), made_of={"torch": "1"})
+    monkeypatch.setattr(corpora, "docstrings", lambda vocabulary=40: small)
+    monkeypatch.setattr(tables, "docstrings", lambda vocabulary=40: small)
+    monkeypatch.setitem(protocols.PROTOCOLS, "mini_rnn", TINY)
+    folder = tmp_path / "tables"
+    monkeypatch.setattr(mini, "TABLES", folder)
+    monkeypatch.setattr(tables, "TABLES", folder)
+    monkeypatch.setattr(tables, "JOURNALS", tmp_path / "journals")
+    monkeypatch.setitem(tables._ARCHITECTURES, "mini_rnn", lambda: [named_cell(n) for n in ("RNN", "LSTM", "GRU")])
+    monkeypatch.setattr(tables, "REPEATED", 3)
+    monkeypatch.setattr(base, "_REPEATED", 3)
+    monkeypatch.delenv("NAS_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path) -> None:
+    wanted = tables.jobs("mini_rnn")
+    assert [job.seed for job in wanted] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    train_all(wanted[:5], None, tmp_path / "journals" / "mini_rnn.jsonl")
+    sheet = tables.write("mini_rnn")
+    assert (sheet["finished"], sheet["wanted"], sheet["architectures"]) == (5, 9, 3)
+    assert "Not complete: 5 of 9" in " ".join(sheet["notes"])
+    train_all(wanted, None, tmp_path / "journals" / "mini_rnn.jsonl")
+    assert tables.write("mini_rnn")["noise_ceiling"]["architectures"] == 3
+    benchmark = MiniRNN()
+    assert len(benchmark.entries) == 3 and all(len(entry.runs) == 3 for entry in benchmark.entries)
+    spreads = [np.std([run.value for run in entry.runs], ddof=1) for entry in benchmark.entries]
+    assert benchmark.noise == pytest.approx(np.median(spreads))
+    pairs = [(entry.runs[0].value, entry.runs[1].value) for entry in benchmark.entries]
+    assert benchmark.ceiling == (pytest.approx(kendalltau(*zip(*pairs, strict=True)).statistic), 3)
+    ends = benchmark.interval(benchmark.best.value, 3)
+    assert ends is not None and benchmark.noise is not None
+    assert ends[1].regret == pytest.approx(1.96 * benchmark.noise / np.sqrt(3)) and ends[0].rank == 1
+    assert [abs(a - b) for _, a, b in tables.retrain("mini_rnn")] == [0.0, 0.0]
+    # a lost journal is made again from the table, and nothing is trained twice
+    (tmp_path / "journals" / "mini_rnn.jsonl").unlink()
+    tables.recall("mini_rnn")
+    trained: list[Any] = []
+    train_all(wanted, None, tmp_path / "journals" / "mini_rnn.jsonl", report=lambda *a: trained.append(a))
+    assert trained == []
+    before = (own / "mini_rnn.csv").read_bytes()
+    tables.write("mini_rnn")
+    assert (own / "mini_rnn.csv").read_bytes() == before
+
+
+def test_a_search_ends_with_its_candidates_trained(own: Path, tmp_path: Path, composed: Any) -> None:
+    train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
+    tables.write("mini_rnn")
+    overrides = ("budget=20", "verify=2", "truth=train", "run.dir=found", "seed=3")
+    results = search_app.run(composed("search", *overrides))
+    assert results["benchmark"]["name"] == "mini_rnn"
+    assert results["queries_used"] == 2 and results["found"]["trained_here"]
+    losses = {q["key"]: q["truth"] for q in results["queries"]}
+    assert results["found"]["truth"] == min(losses.values()) == losses[results["found"]["key"]]
+    values = [entry.value for entry in MiniRNN().entries]
+    assert results["found"]["standing"]["rank"] == 1 + sum(v < results["found"]["truth"] for v in values)
+    assert results["found"]["standing"]["of"] == 3
+    assert len(results["regret"]["random"]) == 2
+    summary = (tmp_path / "found" / "summary.md").read_text(encoding="utf-8")
+    assert "trained here" in summary and "noise: one training has a standard deviation" in summary
+    assert results["note"] == ""
+    journal = tmp_path / "runs" / "trained" / f"mini_rnn-{TINY.hash}.jsonl"
+    first = journal.read_bytes()
+    again = search_app.run(composed("search", *overrides))
+    assert journal.read_bytes() == first  # nothing is trained twice
+    assert again["found"] == results["found"]
+
+
+def test_another_text_is_told_with_the_answer(own: Path, tmp_path: Path, composed: Any) -> None:
+    train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
+    tables.write("mini_rnn")
+    path = own / "mini_rnn.json"
+    sheet = json.loads(path.read_text(encoding="utf-8"))
+    sheet["corpus"] = {"fingerprint": "0" * 64, "made_of": {"torch": "0"}}
+    path.write_text(json.dumps(sheet), encoding="utf-8")
+    results = search_app.run(composed("search", "budget=5", "verify=1", "truth=train", "run.dir=found"))
+    assert "torch 1 instead of 0" in results["note"]
+    assert "only rough" in (tmp_path / "found" / "summary.md").read_text(encoding="utf-8")
+
+
+def test_a_diverged_candidate_is_told_with_its_reason(
+    own: Path, tmp_path: Path, composed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
+    tables.write("mini_rnn")
+    from nas.train import trainer
+
+    monkeypatch.setattr(trainer.torch.nn.utils, "clip_grad_norm_", lambda *a, **k: float("nan"))
+    results = search_app.run(composed("search", "budget=5", "verify=1", "truth=train", "run.dir=found"))
+    assert results["queries"][0]["reason"].startswith("diverged: ")
+    assert results["queries_used"] == 0 and results["found"]["truth"] is None
+    assert "the training of 1 of the 1 verified diverged" in (tmp_path / "found" / "summary.md").read_text()
+
+
+def test_a_ranking_of_the_table_needs_no_data(own: Path, tmp_path: Path, composed: Any) -> None:
+    train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
+    tables.write("mini_rnn")
+    results = rank_app.run(composed("rank", "run.dir=ranked", "resamples=5"))
+    assert results["benchmark"] == "mini_rnn" and results["architectures"] == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("truth=train",), "verify is 0"),
+        (("truth=train", "verify=1", "benchmark=nas_bench_nlp"), "a table of the project's own"),
+        (("truth=trained", "verify=1"), "Unknown truth 'trained'"),
+    ],
+)
+def test_truth_that_cannot_be_trained_is_refused(composed: Any, overrides: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ZeronasError, match=words):
+        search_app.run(composed("search", "budget=5", *overrides))
+
+
+def test_a_damaged_table_is_told(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(ZeronasError, match=r"mini_rnn.json' is missing or damaged"):
+        _ = MiniRNN().sheet
+    train_all(tables.jobs("mini_rnn")[:3], None, tmp_path / "journals" / "mini_rnn.jsonl")
+    tables.write("mini_rnn")
+    path = own / "mini_rnn.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    rows[1][0] = "rnn-" + "0" * 20
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    with pytest.raises(ZeronasError, match="gives rnn-"):
+        _ = MiniRNN().entries
+    path.write_text("key,loss\n", encoding="utf-8")
+    with pytest.raises(ZeronasError, match="must have the columns"):
+        _ = MiniRNN().entries
+    path.unlink()
+    with pytest.raises(ZeronasError, match="is missing"):
+        _ = MiniRNN().entries
+    assert TABLES.name == "tables"
