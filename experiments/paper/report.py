@@ -218,7 +218,8 @@ def _probe_agreement(data: Data) -> list[str]:
             rows,
         ),
         "",
-        f"Tried: {names}. The paper's sizes: {data['paper, milliseconds']:,.0f} ms a cell for all metrics. "
+        f"Tried: {names}. The paper's sizes: {data['paper, milliseconds']:,.0f} ms a cell for all metrics. Processor time "
+        f"of one thread, mean over {data['timed cells']} cells. "
         "Hidden covariance asks for the paper's ratio of embedding to width (2/3) besides more observations than units. "
         "Jacobian covariance cannot agree at other sizes: it scores random numbers, see above. Where no probe agrees, "
         "the Spearman of the nearest is given.",

@@ -201,8 +201,12 @@ def ablations() -> None:
 
 
 def _made(space: str, metrics: Callable[[str], Proxies]) -> dict[str, Proxy]:
+    return _instances(space, _both(metrics))
+
+
+def _instances(space: str, metrics: Proxies) -> dict[str, Proxy]:
     made = {}
-    for label, body in _both(metrics).items():
+    for label, body in metrics.items():
         options = dict(body)
         made[label] = proxies.get(options.pop("name"), space, **options)
     return made
@@ -260,7 +264,9 @@ _PROBES: tuple[tuple[int, int, int, int], ...] = (
     (192, 192, 12, 12),
     (256, 256, 16, 20),
 )
+_PAPER = RNNProbe(400, (600, 600, 400), 50, 70, init="released")
 _AGREES = 0.97
+_TIMED = 12
 
 
 def probe_agreement() -> None:
@@ -272,15 +278,20 @@ def probe_agreement() -> None:
     metrics = rnn_metrics("released")
     data: dict[str, Any] = {}
     cheapest: dict[str, tuple[float, str]] = {}
-    options: dict[str, list[str]] = {}
+    sizes: dict[str, dict[str, Any]] = {}
     for embedding, width, batch, steps in _PROBES:
         for init in ("derived", "released"):
             name = f"{embedding}/{width} wide, {batch} x {steps}, init {init}"
-            options[name] = _probe_options(embedding, width, batch, steps, init)
+            sizes[name] = {
+                "embedding": embedding,
+                "hidden": (width, width, width),
+                "batch": batch,
+                "steps": steps,
+                "init": init,
+            }
             label = f"agreement_{embedding}_{width}_{batch}_{steps}_{init}"
-            folder = ranked(label, metrics, *options[name], "limit=300", baselines=False)
-            rows = read_table(folder)
-            milliseconds = 1000 * read_results(folder)["seconds"]["scoring"] / len(rows)
+            rows = read_table(ranked(label, metrics, *_probe_options(sizes[name]), "limit=300", baselines=False))
+            milliseconds = _pass_time(RNNProbe(**sizes[name]), metrics)
             columns = {}
             for metric in metrics:
                 pairs = [(r[metric], exact[r["key"]][metric]) for r in rows]
@@ -289,38 +300,44 @@ def probe_agreement() -> None:
                 if found is not None and found >= _AGREES and milliseconds < cheapest.get(metric, (np.inf, ""))[0]:
                     cheapest[metric] = (milliseconds, name)
             data[name] = {"spearman": columns, "milliseconds, all metrics": milliseconds}
-    summary = read_results(Path("runs") / "paper" / "rnn_published")
-    paper = 1000 * summary["seconds"]["scoring"] / len(exact)
     save(
         RESULTS / "probe_agreement.json",
         {
             "cells": len(exact),
             "threshold": _AGREES,
+            "timed cells": _TIMED,
             "probes": data,
-            "paper, milliseconds": paper,
-            "all cells": _at_the_cheapest({metric: name for metric, (_, name) in cheapest.items()}, options),
+            "paper, milliseconds": _pass_time(_PAPER, metrics, passes=1),
+            "all cells": _at_the_cheapest({metric: name for metric, (_, name) in cheapest.items()}, sizes),
             "versions": versions(),
         },
     )
 
 
-def _probe_options(embedding: int, width: int, batch: int, steps: int, init: str) -> list[str]:
-    hidden = f"[{width},{width},{width}]"
-    sizes = {"embedding": embedding, "hidden": hidden, "batch": batch, "steps": steps, "init": init}
-    return ["space=rnn", "probe=small", *(f"probe.rnn.{key}={value}" for key, value in sizes.items())]
+def _pass_time(probe: RNNProbe, metrics: Proxies, passes: int = 3) -> float:
+    """Processor time of one pass with these metrics, in milliseconds a cell."""
+    entries = benchmarks.get("nas_bench_nlp").entries
+    cells = [e.architecture for e in entries[:: len(entries) // _TIMED][:_TIMED]]
+    return _processor_time(Task(spaces.get("rnn"), probe, _instances("rnn", metrics), 0), cells, passes)
 
 
-def _at_the_cheapest(chosen: dict[str, str], options: dict[str, list[str]]) -> dict[str, Any]:
+def _probe_options(sizes: dict[str, Any]) -> list[str]:
+    values = {**sizes, "hidden": str(list(sizes["hidden"])).replace(" ", "")}
+    return ["space=rnn", "probe=small", *(f"probe.rnn.{key}={value}" for key, value in values.items())]
+
+
+def _at_the_cheapest(chosen: dict[str, str], sizes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Ranks all unique cells with each metric at the probe chosen for it; metrics of one probe share its pass."""
     benchmark = benchmarks.get("nas_bench_nlp")
     found: dict[str, Any] = {}
     for name in dict.fromkeys(chosen.values()):
         metrics = {label: body for label, body in rnn_metrics("released").items() if chosen.get(label) == name}
         digest = hashlib.sha256(f"{name} {list(metrics)}".encode()).hexdigest()[:8]
-        folder = ranked(f"cheapest_{digest}", metrics, *options[name], baselines=False)
+        folder = ranked(f"cheapest_{digest}", metrics, *_probe_options(sizes[name]), baselines=False)
+        milliseconds = _pass_time(RNNProbe(**sizes[name]), metrics)
         for label, judged in summarise(folder, benchmark, RNN_SUBSETS)["proxies"].items():
             if label in metrics:
-                found[label] = {"probe": name, **judged}
+                found[label] = {"probe": name, **judged, "milliseconds": milliseconds}
     return found
 
 
@@ -349,10 +366,10 @@ def costs() -> None:
     save(RESULTS / "costs.json", {"architectures": 12, "cases": data, "versions": versions()})
 
 
-def _processor_time(task: Task, architectures: Sequence[Any]) -> float:
-    """Returns the least of three passes over the architectures, in milliseconds each."""
+def _processor_time(task: Task, architectures: Sequence[Any], passes: int = 3) -> float:
+    """Returns the least of some passes over the architectures, in milliseconds each."""
     times = []
-    for _ in range(3):
+    for _ in range(passes):
         start = time.process_time()
         for architecture in architectures:
             task(architecture)
