@@ -16,7 +16,7 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections import Counter
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -101,32 +101,39 @@ def docstrings(vocabulary: int = 10_000) -> Corpus:
 def from_files(source: Path, vocabulary: int) -> Corpus:
     """Returns the corpus of one UTF-8 text, or of a folder's ``*.txt`` files, in the order of their names.
 
-    A line is a paragraph. With twenty files or more the split is by file, else every twentieth line validates and
-    every twentieth tests. Words are what white space separates, lower-cased.
+    A line is a paragraph; in a text of fewer than twenty lines a hundred words are. With twenty files or more the split
+    is by file, else every twentieth paragraph validates and every twentieth tests. Words are what white space
+    separates, lower-cased.
 
     Raises:
         ZeronasError: the text cannot be read, or leaves a split empty.
     """
     files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
-    lines: list[tuple[str, list[str]]] = []
+    known, splits = _encode(_paragraphs_of(files), vocabulary)
+    for split in SPLITS:
+        if len(splits[split]) < 2:
+            raise ZeronasError(
+                f"The corpus '{source}' is too short: its {split} split is empty; at least twenty lines, or two "
+                "thousand words, are needed (in *.txt files, if it is a folder)."
+            )
+    return _corpus(str(source), known, splits, {"files": str(len(files))})
+
+
+def _paragraphs_of(files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
     for number, file in enumerate(files):
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
             raise ZeronasError(f"The corpus '{file}' cannot be read ({reason}); a UTF-8 text is needed.") from None
-        kept = [line.lower().split() for line in text.splitlines() if line.strip()]
-        for index, words in enumerate(kept):
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 20:
+            words = text.split()
+            if len(words) >= 2_000:
+                lines = [" ".join(words[i : i + 100]) for i in range(0, len(words), 100)]
+        for index, line in enumerate(lines):
             place = (number if len(files) >= 20 else index) % 20
-            lines.append(("valid" if place == 9 else "test" if place == 19 else "train", words))
-    known, splits = _encode(lines, vocabulary)
-    for split in SPLITS:
-        if len(splits[split]) < 2:
-            raise ZeronasError(
-                f"The corpus '{source}' is too short: its {split} split is empty; at least twenty lines are needed "
-                "(in *.txt files, if it is a folder)."
-            )
-    return _corpus(str(source), known, splits, {"files": str(len(files))})
+            yield "valid" if place == 9 else "test" if place == 19 else "train", line.lower().split()
 
 
 def _corpus(name: str, words: Sequence[str], splits: dict[str, np.ndarray], made_of: dict[str, str]) -> Corpus:
@@ -140,18 +147,19 @@ def _encode(
     paragraphs: Iterable[tuple[str, list[str]]], vocabulary: int
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Returns words and ids of (split, words) pairs; the vocabulary is of the training split, ties alphabetical."""
-    kept: dict[str, list[list[str]]] = {split: [] for split in SPLITS}
+    met: dict[str, int] = {}  # word -> order in which it was met; words are kept once, the text as these numbers
+    kept = {split: array("i") for split in SPLITS}
     for split, words in paragraphs:
-        kept[split].append(words)
-    counts = Counter(word for words in kept["train"] for word in words)
-    frequent = sorted(counts, key=lambda word: (-counts[word], word))[: vocabulary - len(_SPECIAL)]
-    known = (*_SPECIAL, *frequent)
-    ids = {word: i for i, word in enumerate(known)}
-    splits = {}
-    for split, texts in kept.items():
-        found = [i for words in texts for i in (*(ids.get(word, UNKNOWN) for word in words), EOS)]
-        splits[split] = np.array(found, dtype=np.int32)
-    return known, splits
+        kept[split].extend([met.setdefault(word, len(met)) for word in words])
+        kept[split].append(-1)
+    texts = {split: np.array(numbers, dtype=np.int32) for split, numbers in kept.items()}
+    counts = np.bincount(texts["train"][texts["train"] >= 0], minlength=len(met))
+    trained = [word for word, number in met.items() if counts[number]]
+    frequent = sorted(trained, key=lambda word: (-counts[met[word]], word))[: vocabulary - len(_SPECIAL)]
+    ids = np.full(len(met) + 1, UNKNOWN, dtype=np.int32)
+    ids[-1] = EOS  # where the text has -1
+    ids[[met[word] for word in frequent]] = np.arange(len(_SPECIAL), len(_SPECIAL) + len(frequent))
+    return (*_SPECIAL, *frequent), {split: ids[text] for split, text in texts.items()}
 
 
 def _docstring_paragraphs() -> Iterator[tuple[str, list[str]]]:

@@ -13,7 +13,7 @@ from nas import seeds
 from nas.train.corpus import MASK, PAD, Corpus
 from nas.train.protocol import BertProtocol, Protocol, RNNProtocol
 from spaces.bert.config import BertConfig
-from spaces.bert.module import BertEncoder
+from spaces.bert.module import BertEncoder, LinearTransform
 from spaces.bert.readings import EMBEDDING_SIZE, Plan, plan
 from spaces.rnn.cell import Cell
 from spaces.rnn.module import CellRNN
@@ -130,10 +130,13 @@ class MaskedModel(Model):
         self.protocol = protocol
         made = scaled(plan(config, "stated"), protocol.divisor)
         self.encoder = BertEncoder(made, vocabulary)
-        if not protocol.dropout:
-            for module in self.encoder.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
+        for module in self.encoder.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = protocol.dropout
+        if protocol.transform_residual:
+            for layer in self.encoder.layers:
+                if isinstance(layer.operation, LinearTransform):
+                    layer.operation = _ResidualTransform(layer.operation)
         self.transform = nn.Sequential(
             nn.Linear(made.hidden_size, EMBEDDING_SIZE), nn.GELU(), nn.LayerNorm(EMBEDDING_SIZE)
         )
@@ -177,6 +180,20 @@ class MaskedModel(Model):
         hidden = self.encoder(torch.from_numpy(shown.reshape(windows.shape)).to(device))
         picked = hidden.flatten(0, 1)[torch.from_numpy(chosen).to(device)]
         return self.softmax(self.transform(picked), torch.from_numpy(targets).to(device))
+
+
+class _ResidualTransform(nn.Module):
+    """A DFT or DCT made orthonormal, added to its input and normalised without parameters."""
+
+    def __init__(self, inner: LinearTransform) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor, tap: Any = None) -> Tensor:
+        """Returns (B, T, h) of (B, T, h)."""
+        size = x.shape[1] * (x.shape[2] // self.inner.heads)
+        scale = 1 / ((4 if self.inner.cosine else 1) * size) ** 0.5  # `dct` has a factor 2 along each axis
+        return nn.functional.layer_norm(x + scale * self.inner(x, tap), x.shape[2:])
 
 
 def scaled(made: Plan, divisor: int) -> Plan:

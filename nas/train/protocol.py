@@ -10,26 +10,34 @@ from typing import Any
 
 from nas.errors import ZeronasError, did_you_mean
 
-__all__ = ["PROTOCOLS", "BertProtocol", "Protocol", "RNNProtocol", "get"]
+__all__ = ["OPTIMISERS", "PROTOCOLS", "SCHEDULES", "BertProtocol", "Protocol", "RNNProtocol", "get"]
+
+
+OPTIMISERS = ("adamw", "sgd")
+SCHEDULES = ("cosine", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What both tasks share. Adam with betas (.9, .999), linear warm-up, cosine decay to 0, gradient-norm clipping.
+    """What both tasks share: sizes, optimiser, schedule, text per update, when and on what the loss is taken.
 
     Attributes:
         name: of the protocol; not part of its hash.
         vocabulary: number of token ids V, special ones included.
         cutoffs: first ids of the clusters of the adaptive softmax (Grave et al. 2017, arXiv 1609.04309); ids are in
             order of frequency, so that the tail costs little. The loss is that of the whole distribution.
+        seeds: the first is that of every training; the others repeat some for the noise ceiling.
         steps: updates.
         batch: streams or windows B of an update.
         sequence: tokens T of each; an update sees B * T.
+        optimiser: "adamw" (betas .9, .999) or "sgd" (no momentum).
         learning_rate: the highest, after ``warmup`` updates.
         warmup: updates of linear warm-up.
+        schedule: after the warm-up "cosine", down to 0 at the last update, or "constant".
         clip: largest norm of the gradient.
-        weight_decay: decoupled (AdamW).
-        dropout: of the RNN's inputs, layer outputs and output, one mask for all steps; of BERT as built (0.1) or none.
+        weight_decay: decoupled with adamw, of the gradient with sgd.
+        dropout: of the RNN's inputs, layer outputs and output, one mask for all steps; of BERT's encoder,
+            everywhere it has drop-out.
         evaluations: how often the validation loss is taken, at equal distances, the last time after the last update.
         validation_tokens: tokens it is taken over at the most.
     """
@@ -37,11 +45,14 @@ class Protocol:
     name: str
     vocabulary: int = 10_000
     cutoffs: tuple[int, ...] = (1_000, 4_000)
+    seeds: tuple[int, ...] = (0, 1, 2)
     steps: int
     batch: int
     sequence: int
+    optimiser: str = "adamw"
     learning_rate: float
     warmup: int = 0
+    schedule: str = "cosine"
     clip: float = 1.0
     weight_decay: float = 0.0
     dropout: float = 0.0
@@ -100,10 +111,15 @@ class BertProtocol(Protocol):
     Attributes:
         divisor: hidden and feed-forward sizes are those of the configuration divided by it.
         masked: share of tokens predicted; of these 80% are masked, 10% replaced, 10% kept (Devlin et al. 2019).
+        transform_residual: DFT and DCT are orthonormal, and the sum with their input and a LayerNorm without parameters
+            follow, as in every other operation (and in FNet, arXiv 2105.03824). False: as the released code of the
+            metrics has them; then nothing tells a position's own word to its output, and the loss stays that of word
+            frequencies (5.04 nats, two of two configurations).
     """
 
     divisor: int = 2
     masked: float = 0.15
+    transform_residual: bool = True
 
     @property
     def space(self) -> str:
@@ -132,7 +148,7 @@ _ALL: tuple[Protocol, ...] = (
         name="mini_bert",
         vocabulary=1_000,
         cutoffs=(998,),
-        steps=1_200,
+        steps=800,
         batch=32,
         sequence=32,
         learning_rate=3e-3,
@@ -181,6 +197,14 @@ def _check(protocol: Protocol, default: Protocol) -> None:
 def _wanted(field: str, value: Any, normal: Any) -> str:
     """Returns what a field must be where the value is not that, else ""."""
     whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(normal, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(normal, str):
+        accepted = {"optimiser": OPTIMISERS, "schedule": SCHEDULES}[field]
+        return "" if value in accepted else " or ".join(accepted)
+    if field == "seeds":
+        good = isinstance(value, list) and bool(value) and all(type(v) is int and v >= 0 for v in value)
+        return "" if good else "a list of whole numbers of 0 or more"
     if isinstance(normal, list):
         good = isinstance(value, list) and bool(value) and all(type(v) is int and v > 0 for v in value)
         if field == "cutoffs" and good:
@@ -189,7 +213,7 @@ def _wanted(field: str, value: Any, normal: Any) -> str:
     if field == "divisor":
         return "" if whole and value in (1, 2, 4, 8, 16, 32) else "1, 2, 4, 8, 16 or 32"
     if isinstance(normal, int):
-        least = {"warmup": 0, "vocabulary": 8}.get(field, 1)
+        least = {"warmup": 0, "vocabulary": 8, "validation_tokens": 2}.get(field, 1)
         return "" if whole and value >= least else f"a whole number of {least} or more"
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if field in ("dropout", "weight_drop", "masked"):

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from nas.errors import ZeronasError
 from nas.train.protocol import Protocol
 
-__all__ = ["Job", "read_lines", "train_all"]
+__all__ = ["Job", "end_with_newline", "read_lines", "train_all"]
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,19 @@ class Job:
 
 
 def read_lines(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Returns job id -> record of a journal; a line cut off at its end, as a kill leaves it, is not there.
+    """Returns job id -> record of a journal; a last line without its end, as a kill leaves it, is not there.
 
     Raises:
-        ZeronasError: a line before the last is no record.
+        ZeronasError: a line is no record.
     """
     found: dict[tuple[str, str, int], dict[str, Any]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    content = path.read_bytes() if path.exists() else b""
+    lines = content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
             found[record["key"], record["protocol"], record["seed"]] = record
         except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                break
             raise ZeronasError(f"Line {number} of '{path}' is no record of a training: {line[:60]!r}.") from None
     return found
 
@@ -95,7 +95,7 @@ def train_all(
                     f"{print_[:12]}); their losses are not comparable. Choose another folder."
                 )
         missing = [job for ident, job in wanted.items() if ident not in known]
-        _end_with_newline(path)
+        end_with_newline(path)
         with path.open("a", encoding="utf-8") as file:
 
             def keep(ident: tuple[str, str, int], record: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ def train_all(
     return [known[job.id] for job in jobs]
 
 
-def _end_with_newline(path: Path) -> None:
+def end_with_newline(path: Path) -> None:
     """Removes a line that was cut off, so that the next one stands alone."""
     if not path.exists():
         return
@@ -135,8 +135,19 @@ def _spread(
                 job = waiting.pop()
                 running[pool.submit(_work, job, corpus)] = job
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                keep(running.pop(future).id, future.result())
+            failed: BaseException | None = None
+            for future in done:  # one that was lost loses no other that has ended
+                job = running.pop(future)
+                failed = future.exception() or failed
+                if future.exception() is None:
+                    keep(job.id, future.result())
+            if isinstance(failed, BrokenProcessPool):
+                raise ZeronasError(
+                    f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
+                    "workers and run the same command again."
+                )
+            if failed is not None:
+                raise failed
 
 
 def _work(job: Job, corpus: str | None) -> dict[str, Any]:

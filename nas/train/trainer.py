@@ -27,6 +27,7 @@ CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
 
 _SKIPPED = 20  # one in so many updates may be left out before a training counts as diverged
+_DIVERGED = 1.5  # a validation loss above so many times that of guessing uniformly ends a training
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Training:
         curve: (updates, validation loss) at fixed updates.
         seconds: processor time of this process.
         skipped: updates left out because loss or gradient was not finite (a training of which more than one in twenty
-            are has diverged).
+            are has diverged, and so has one whose validation loss is above 1.5 ln V).
         parameters: all trainable ones, embedding and softmax included.
     """
 
@@ -78,20 +79,21 @@ def train(
         report: called with (updates, validation loss) at every evaluation.
 
     Raises:
-        ZeronasError: the checkpoint is of another training, or cannot be read or written.
+        ZeronasError: the corpus is too short, or the checkpoint is of another training, or cannot be read or written.
     """
+    _check(corpus, protocol)
     with _alone(seeds.integer(seed, architecture.key, "training"), device):
         model = make_model(architecture, protocol, corpus.vocabulary).to(device)
-        optimiser = torch.optim.AdamW(
-            model.parameters(), lr=protocol.learning_rate, weight_decay=protocol.weight_decay, fused=True
-        )
+        optimiser = _optimiser(model, protocol)
         identity = {"key": architecture.key, "seed": seed, "protocol": protocol.hash, "corpus": corpus.fingerprint}
         state = _State(0, [], 0.0, None)
         if folder is not None and (folder / CHECKPOINT).exists():
             state = _resume(folder / CHECKPOINT, identity, model, optimiser)
         begun = time.process_time() - state.seconds
-        reason = ""
+        reason = _explosion(state.curve, corpus.vocabulary)
         for step in range(state.step, protocol.steps):
+            if reason:
+                break
             rate = _rate(protocol, step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -119,6 +121,7 @@ def train(
                     _keep(folder / CHECKPOINT, identity, state, model, optimiser)
                 if report is not None:
                     report(step + 1, value)
+                reason = _explosion(state.curve, corpus.vocabulary)
         if not reason and not math.isfinite(state.curve[-1][1]):
             reason = "diverged: the validation loss is not finite"
         last = None if reason else state.curve[-1][1]
@@ -129,10 +132,41 @@ def train(
         return made, model
 
 
+def _check(corpus: Corpus, protocol: Protocol) -> None:
+    """Raises ZeronasError where the text is shorter than one update."""
+    each = protocol.sequence + 1
+    needed = each * protocol.batch if isinstance(protocol, RNNProtocol) else each
+    have = len(corpus.splits["train"])
+    if have < needed:
+        raise ZeronasError(
+            f"The corpus '{corpus.name}' has {have:,} tokens to train on, but an update of {protocol.batch} x "
+            f"{protocol.sequence} needs at least {needed:,}; give more text, or smaller protocol.batch and "
+            "protocol.sequence."
+        )
+
+
+def _explosion(curve: list[tuple[int, float]], vocabulary: int) -> str:
+    """Returns why a training with this curve has diverged although its loss is finite, or ""."""
+    uniform = math.log(vocabulary)
+    if not curve or not _DIVERGED * uniform < curve[-1][1] < math.inf:
+        return ""
+    step, value = curve[-1]
+    return f"diverged: the validation loss is {value:.3g} nats after {step} updates (guessing evenly: {uniform:.1f})"
+
+
+def _optimiser(model: Model, protocol: Protocol) -> torch.optim.Optimizer:
+    rate, decay = protocol.learning_rate, protocol.weight_decay
+    if protocol.optimiser == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+
+
 def _rate(protocol: Protocol, step: int) -> float:
-    """Returns the learning rate of update ``step`` (from 0): linear warm-up, then half a cosine down to 0."""
+    """Returns the learning rate of update ``step`` (from 0): linear warm-up, then the schedule."""
     if step < protocol.warmup:
         return protocol.learning_rate * (step + 1) / (protocol.warmup + 1)
+    if protocol.schedule == "constant":
+        return protocol.learning_rate
     share = (step - protocol.warmup) / max(1, protocol.steps - protocol.warmup)
     return protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 

@@ -16,14 +16,13 @@ from nas.errors import ZeronasError
 from nas.train import corpus as corpora
 from nas.train import protocol as protocols
 from nas.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
-from nas.train.models import MaskedModel, make_model, scaled
-from nas.train.protocol import BertProtocol, RNNProtocol
+from nas.train.models import MaskedModel, WordModel, make_model, scaled
+from nas.train.protocol import BertProtocol, Protocol, RNNProtocol
 from nas.train.table import Job, read_lines, train_all
-from nas.train.trainer import CHECKPOINT, Training, load_model, save_model, train
+from nas.train.trainer import CHECKPOINT, load_model, save_model, train
 from spaces.bert.config import BertConfig, Layer
 from spaces.bert.readings import plan
 from spaces.rnn import named_cell
-from spaces.rnn.cell import Cell
 
 RNN = RNNProtocol(
     name="tiny",
@@ -158,7 +157,8 @@ def test_the_hash_is_of_everything_but_the_name() -> None:
         if field.name == "name":
             continue
         value = getattr(RNN, field.name)
-        changed = dataclasses.replace(RNN, **{field.name: (*value, 20) if isinstance(value, tuple) else value + 1})
+        other = {tuple: lambda v: (*v, 20), str: lambda v: v + "x"}.get(type(value), lambda v: v + 1)(value)
+        changed = dataclasses.replace(RNN, **{field.name: other})
         assert changed.hash not in seen, field.name
         seen.add(changed.hash)
 
@@ -180,6 +180,11 @@ def test_evaluations_are_spread_evenly_and_end_with_the_last_update() -> None:
         ("mini_bert", {"hidden": [7]}, "Unknown setting 'hidden'"),
         ("mini_bert", {"divisor": 3}, "divisor"),
         ("mini_bert", {"sequence": 513}, "at most 512"),
+        ("mini_bert", {"transform_residual": 1}, "true or false, but got 1"),
+        ("mini_rnn", {"optimiser": "adam"}, "adamw or sgd, but got 'adam'"),
+        ("mini_rnn", {"schedule": 3}, "cosine or constant, but got 3"),
+        ("mini_rnn", {"seeds": [0, -1]}, "a list of whole numbers of 0 or more"),
+        ("mini_rnn", {"validation_tokens": 1}, "2 or more, but got 1"),
     ],
 )
 def test_a_wrong_protocol_is_told(name: str, changes: dict[str, Any], words: str) -> None:
@@ -399,7 +404,87 @@ def test_a_damaged_journal_is_told_with_its_line(text: Path, tmp_path: Path) -> 
         train_all(jobs()[:1], str(text), path)
 
 
-def test_a_training_says_what_it_is() -> None:
-    made = Training("rnn-x", 1, 2.5, "", ((1, 3.0), (2, 2.5)), 0.1, 7)
-    assert made.to_json()["curve"] == [[1, 3.0], [2, 2.5]]
-    assert isinstance(named_cell("RNN"), Cell)
+def test_a_loss_far_above_guessing_ends_a_training(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 1.6 * math.log(corpus.vocabulary), 2.0])
+    monkeypatch.setattr(WordModel, "validate", lambda self, corpus: next(losses))
+    made, _ = train(named_cell("RNN"), RNN, corpus, folder=tmp_path)
+    assert made.value is None and [step for step, _ in made.curve] == [6, 12]
+    assert made.reason == (
+        f"diverged: the validation loss is {1.6 * math.log(corpus.vocabulary):.3g} nats after 12 updates "
+        f"(guessing evenly: {math.log(corpus.vocabulary):.1f})"
+    )
+    again, _ = train(named_cell("RNN"), RNN, corpus, folder=tmp_path)  # continued, it is no other
+    assert (again.value, again.reason) == (None, made.reason)
+
+
+def test_validation_goes_through_every_stream(corpus: Corpus) -> None:
+    """Four streams of 65 tokens and more: each token but the first of a stream is predicted once, from a zero state."""
+    model = make_model(named_cell("LSTM"), RNN, corpus.vocabulary).eval()
+    ids = np.tile(corpus.splits["valid"], 10)[:290].astype(np.int64)
+    corpus.splits["valid"] = ids
+    streams = torch.from_numpy(ids[: 4 * 72].reshape(4, 72))
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for stream in streams:
+            hidden, _ = model._run(stream[:-1, None], None)
+            logs = model.softmax.log_prob(hidden.flatten(0, 1))
+            total -= float(logs[torch.arange(71), stream[1:]].double().sum())
+            count += 71
+    assert model.validate(corpus) == pytest.approx(total / count, abs=1e-6)
+
+
+def test_transforms_are_orthonormal_and_keep_their_input(corpus: Corpus) -> None:
+    from scipy.fft import dctn, fft2
+
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 6, 16)).astype(np.float32))
+    for operation in ("DFT", "DCT"):
+        config = BertConfig(128, (Layer("LT", operation, 2, 512, 1), Layer("LT", operation, 2, 512, 1)))
+        layer = MaskedModel(config, BERT, corpus.vocabulary).eval().encoder.layers[0].operation
+        with torch.no_grad():
+            heads = layer.inner.input(x)[0].reshape(6, 2, 8).permute(1, 0, 2).double().numpy()
+            mixed = [
+                dctn(h, norm="ortho") * _first_rows(6, 8) if operation == "DCT" else fft2(h, norm="ortho").real
+                for h in heads
+            ]
+            wanted = torch.nn.functional.layer_norm(x[0] + torch.from_numpy(np.concatenate(mixed, 1)).float(), (16,))
+            torch.testing.assert_close(layer(x)[0], wanted, rtol=1e-4, atol=1e-4)
+    raw = BertProtocol(**{**_fields(BERT), "transform_residual": False})
+    counts = [sum(p.numel() for p in MaskedModel(config, p_, corpus.vocabulary).parameters()) for p_ in (BERT, raw)]
+    assert counts[0] == counts[1]
+
+
+def _first_rows(rows: int, columns: int) -> np.ndarray:
+    """Factors of the orthonormal DCT-II that this one leaves out: sqrt(2) on the first row and column."""
+    factor = np.ones((rows, columns))
+    factor[0] *= 2**0.5
+    factor[:, 0] *= 2**0.5
+    return factor
+
+
+def _fields(protocol: Protocol) -> dict[str, Any]:
+    import dataclasses
+
+    return {field.name: getattr(protocol, field.name) for field in dataclasses.fields(protocol)}
+
+
+def test_a_text_in_one_line_is_cut_and_one_shorter_than_an_update_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text(" ".join(f"w{i % 20}" for i in range(4000)), encoding="utf-8")
+    found = from_files(path, 40)
+    assert sum(len(ids) for ids in found.splits.values()) == 4000 + 40  # an end after every hundred words
+    assert all(len(ids) > 100 for ids in found.splits.values())
+    short = tmp_path / "short.txt"
+    short.write_text("\n".join(["one"] * 20), encoding="utf-8")
+    for architecture, protocol in (
+        (named_cell("RNN"), RNNProtocol(**{**_fields(RNN), "batch": 5})),
+        (bert_configuration(), protocols.get("mini_bert", sequence=64)),
+    ):
+        with pytest.raises(ZeronasError, match="36 tokens to train on"):
+            train(architecture, protocol, from_files(short, 40))
+
+
+def test_drop_out_of_a_configuration_is_the_protocols() -> None:
+    model = MaskedModel(bert_configuration(), protocols.get("mini_bert", dropout=0.5), 40)
+    assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.5}
