@@ -15,7 +15,7 @@ from spaces.rnn import NAMED_CELLS, named_cell
 
 __all__ = ["read_architecture"]
 
-_KEY = re.compile(r"(rnn|bert)-[0-9a-f]{20}")
+_KEY = re.compile(r"rnn-[0-9a-f]{20}|bert-[0-9a-f]{16}")
 
 
 def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None) -> Any:

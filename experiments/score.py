@@ -47,12 +47,14 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             print(f"truth: unknown, the architecture is not in {settings.benchmark.name}")
         else:
             truth = entry.value
-            at = settings.benchmark.standing(truth)
+            at = settings.benchmark.place(entry)
             print(
                 f"truth: {number(truth, 5)} {settings.benchmark.unit} ({settings.benchmark.name}), mean of "
                 f"{len(entry.runs)} trainings; rank {at.rank:,} of {at.of:,}, percentile {at.percentile:.1f}, "
                 f"regret {number(at.regret)}"
             )
+            if settings.benchmark.caveat:
+                print(f"table: {settings.benchmark.caveat}")
     if config["draw"]:
         path = Path(str(config["draw"]))
         draw_architecture(path, settings.space.readable(architecture).to_graph(), architecture.key)

@@ -73,7 +73,7 @@ def _pool(kind: str, settings: Settings) -> Pool:
 def _truth(settings: Settings, architecture: Any) -> tuple[Any, Any]:
     benchmark = settings.needed_truth()
     entry = benchmark.lookup(architecture)
-    return entry, None if entry is None else benchmark.standing(entry.value)
+    return entry, None if entry is None else benchmark.place(entry)
 
 
 main = command(run, "search")

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import spaces
 from experiments.app import command
@@ -21,6 +21,10 @@ from nas.report.files import number, versions, write_json, write_text
 from nas.settings import number as checked_number
 from nas.train import protocol as protocols
 from nas.train.protocol import Protocol
+from nas.truth import corpus_note
+
+if TYPE_CHECKING:
+    from nas.train.corpus import Corpus
 
 __all__ = ["main", "run"]
 
@@ -42,7 +46,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     corpus = load(config["corpus"], protocol.vocabulary)
     folder = _folder(config, architecture.key, protocol, corpus.fingerprint, seed)
     if flag(config, "fresh"):
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, WEIGHTS):
+            (folder / name).unlink(missing_ok=True)
     print(
         f"training {architecture.key} under {protocol.name} ({protocol.hash}): {protocol.steps:,} updates on "
         f"{corpus.name}, {len(corpus.splits['train']):,} tokens, {device}",
@@ -61,7 +66,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         "protocol": {**protocol.to_json(), "hash": protocol.hash},
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "made_of": corpus.made_of},
         "test_loss": None if training.value is None else model.validate(corpus, "test"),
-        "standing": _standing(space.name, protocol, corpus.fingerprint, training.value),
+        **_standing(space.name, protocol, corpus, training.value),
         "device": device,
         "versions": versions(),
     }
@@ -94,6 +99,15 @@ def lines(results: dict[str, Any]) -> list[str]:
             f"in {found['benchmark']}: rank {found['rank']:,} of {found['of']:,}, "
             f"percentile {found['percentile']:.1f}, regret {number(found['regret'])} nats"
         )
+        if found["noise"]:
+            better, worse = found["noise"]
+            out.append(
+                f"95% interval of one training's noise: rank {better['rank']:,} to {worse['rank']:,}, "
+                f"regret {number(better['regret'])} to {number(worse['regret'])} nats"
+            )
+        out.append(f"table: {found['caveat']}")
+    if results["note"]:
+        out.append(f"note: {results['note']}")
     return [*out, f"seconds: {training['seconds']:.1f} of processor time"]
 
 
@@ -120,14 +134,22 @@ def _device(wanted: Any) -> str:
 
 
 def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: str, seed: int) -> Path:
-    if config["run"]["dir"]:
-        return Path(str(config["run"]["dir"]))
+    run = mapping(config, "run", "run.dir=FOLDER")
     digest = hashlib.sha256(json.dumps([protocol.hash, fingerprint]).encode()).hexdigest()[:8]
-    return Path(str(config["run"]["root"])) / f"train-{key}-s{seed}-{digest}"
+    folder = Path(str(run["dir"])) if run["dir"] else Path(str(run["root"])) / f"train-{key}-s{seed}-{digest}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise ZeronasError(
+            f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
+        ) from None
+    return folder
 
 
-def _standing(space: str, protocol: Protocol, fingerprint: str, value: float | None) -> dict[str, Any] | None:
-    """Returns the place among a table's values, where protocol and text are the table's own."""
+def _standing(space: str, protocol: Protocol, corpus: Corpus, value: float | None) -> dict[str, Any]:
+    """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
     for name in benchmarks.BENCHMARKS:
         kind = benchmarks.BENCHMARKS.get(name)
         if value is None or kind.space != space or not issubclass(kind, benchmarks.MiniTable):
@@ -135,9 +157,19 @@ def _standing(space: str, protocol: Protocol, fingerprint: str, value: float | N
         benchmark = benchmarks.get(name)
         assert isinstance(benchmark, benchmarks.MiniTable)
         sheet = benchmark.sheet
-        if (sheet["protocol_hash"], sheet["corpus"]["fingerprint"]) == (protocol.hash, fingerprint):
-            return {"benchmark": name, **vars(benchmark.standing(value))}
-    return None
+        if sheet["protocol_hash"] != protocol.hash:
+            continue
+        if sheet["corpus"]["fingerprint"] != corpus.fingerprint:
+            return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
+        around = benchmark.interval(value, 1, member=False)
+        standing = {
+            "benchmark": name,
+            **vars(benchmark.standing(value, member=False)),
+            "noise": None if around is None else [vars(end) for end in around],
+            "caveat": benchmark.caveat,
+        }
+        return {"standing": standing, "note": ""}
+    return {"standing": None, "note": ""}
 
 
 def _plot(path: Path, results: dict[str, Any]) -> None:

@@ -120,7 +120,7 @@ def best_so_far(regrets: Numbers) -> list[float]:
     return np.minimum.accumulate(np.asarray(regrets, dtype=float)).tolist() if len(regrets) else []
 
 
-def random_regret(regrets: Numbers, queries: int) -> list[float]:
+def random_regret(regrets: Numbers, queries: int, without: int = 0) -> list[float]:
     """Returns the exact expected best regret after 1, 2, .. ``queries`` random draws without replacement.
 
     With regrets sorted r_1 <= .. <= r_n, the best of k draws is r_i with probability C(n-i, k-1) / C(n, k).
@@ -128,16 +128,19 @@ def random_regret(regrets: Numbers, queries: int) -> list[float]:
     Args:
         regrets: of every member of the pool.
         queries: how many draws; more than there are members means all.
+        without: further members that have no regret, as their training diverged; a draw of one is used up, and the
+            expectation is over the draws that hold at least one with a regret.
     """
-    ordered = np.sort(np.asarray(regrets, dtype=float))
-    n = len(ordered)
+    ordered = np.concatenate([np.sort(np.asarray(regrets, dtype=float)), np.zeros(without)])
+    n, valid = len(ordered), len(ordered) - without
     curve = []
     none_better = np.ones(n + 1)  # P(no draw among the first i members), for i = 0 .. n
     for k in range(1, min(queries, n) + 1):
         # one more draw: C(n-i, k) / C(n, k) = C(n-i, k-1) / C(n, k-1) * (n-i-k+1) / (n-k+1)
         left = np.clip(n - np.arange(n + 1) - k + 1, 0, None)
         none_better = none_better * left / (n - k + 1)
-        curve.append(float((ordered * (none_better[:-1] - none_better[1:])).sum()))
+        best = (ordered * (none_better[:-1] - none_better[1:]))[:valid]
+        curve.append(float(best.sum() / (1 - none_better[valid])))
     return curve
 
 

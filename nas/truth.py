@@ -16,21 +16,24 @@ __all__ = ["corpus_note", "train_missing"]
 def train_missing(benchmark: MiniTable, architectures: Sequence[Any], root: Path, workers: int) -> dict[str, str]:
     """Trains architectures that the table lacks and adds them to ``benchmark.trained``.
 
-    Trainings are kept under ``root``, one line each, and never done twice. The seed is that of the table's first
-    trainings.
+    Trainings are kept under ``root``, one line each, in a file for each protocol and corpus, and never done twice. The
+    seed is that of the table's first trainings.
 
     Returns:
         Key -> reason, of those that diverged.
 
     Raises:
-        ZeronasError: the journal there is damaged, in use or of another corpus, or cannot be written.
+        ZeronasError: the journal there is damaged or in use, or cannot be written.
     """
     missing = [a for a in dict.fromkeys(architectures) if benchmark.lookup(a) is None]
     if not missing:
         return {}
+    from nas.train.corpus import docstrings
+
     protocol = benchmark.protocol
-    jobs = [Job(architecture, protocol, 0) for architecture in missing]
-    path = root / "trained" / f"{benchmark.name}-{protocol.hash}.jsonl"
+    jobs = [Job(architecture, protocol, protocol.seeds[0]) for architecture in missing]
+    fingerprint = docstrings(protocol.vocabulary).fingerprint
+    path = root / "trained" / f"{benchmark.name}-{protocol.hash}-{fingerprint[:12]}.jsonl"
 
     def report(done: int, wanted: int, record: dict[str, Any]) -> None:
         value = record["reason"] or f"{record['value']:.4f} {benchmark.unit}"

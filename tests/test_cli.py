@@ -103,6 +103,8 @@ BAD = [
     (("train", "arch=LSTM", "protocol.steps=-3"), "protocol.steps must be a whole number of 1 or more, but got -3."),
     (("train", "arch=LSTM", "corpus=/no/such"), "The corpus '/no/such' cannot be read (No such file or directory)"),
     (("train", "arch=LSTM", "device=tpu"), "The device 'tpu' is not there; auto, cpu and, with a GPU, cuda are."),
+    (("train", "arch=LSTM", "run=foo"), "run holds settings of its own, such as run.dir=FOLDER, but got 'foo'."),
+    (("train", "arch=LSTM", "run.dir=/proc/no/such"), "The run folder '/proc/no/such' cannot be written"),
     (("train", "arch=nothing"), "The architecture 'nothing' cannot be read (No such file or directory)"),
     (("search", "truth=train"), "truth=train trains the verify=K best by proxy, but verify is 0"),
     (("score", "arch=nothing"), "The architecture 'nothing' cannot be read (No such file or directory)"),

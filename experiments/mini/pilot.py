@@ -53,7 +53,7 @@ def main() -> None:
     data: dict[str, Any] = {"cells": [e.key for e in entries], "protocols": {}}
     for name in wanted:
         protocol = tried[name]
-        jobs = [Job(e.architecture, protocol, 0) for e in entries]
+        jobs = [Job(e.architecture, protocol, protocol.seeds[0]) for e in entries]
         records = train_all(jobs, None, journal, WORKERS, report=lambda a, b, r: print(a, b, r["value"], flush=True))
         data["protocols"][name] = found = _judged(entries, records, protocol)
         print(name, found["tau"], found["tau by updates"], found["seconds, median"], flush=True)
@@ -67,10 +67,13 @@ def _judged(entries: list[Entry], records: list[dict[str, Any]], protocol: Proto
         at = [(r["curve"][index][1], e.value) for r, e in zip(records, entries, strict=True) if r["value"] is not None]
         by_step[str(step)] = judge.kendall([a for a, _ in at], [b for _, b in at])
     seconds = sorted(r["seconds"] for r in records)
+    agreement = judge.agreement([-a for a, _ in pairs], [-b for _, b in pairs])
+    assert agreement is not None
     return {
         "protocol": protocol.to_json(),
         "hash": protocol.hash,
-        "tau": judge.kendall([a for a, _ in pairs], [b for _, b in pairs]),
+        "tau": agreement.tau,
+        "tau, 95% interval": list(agreement.tau_interval),
         "tau by updates": by_step,
         "finite": len(pairs),
         "seconds, median": seconds[len(seconds) // 2],

@@ -11,8 +11,9 @@ import csv
 import datetime
 import itertools
 import json
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ import numpy as np
 import spaces
 from experiments.mini.pilot import even
 from nas import benchmarks, judge, seeds
-from nas.benchmarks.data import MissingFile
 from nas.benchmarks.mini import COLUMNS, TABLES
 from nas.benchmarks.recipes import published_seeds
 from nas.cli import guarded
@@ -29,7 +29,7 @@ from nas.errors import ZeronasError, did_you_mean
 from nas.report.files import versions, write_csv, write_json
 from nas.train import protocol as protocols
 from nas.train.corpus import docstrings
-from nas.train.table import Job, read_lines, train_all
+from nas.train.table import Job, end_with_newline, read_lines, train_all
 from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
 
 __all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"]
@@ -37,8 +37,10 @@ __all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"
 RNN_CELLS = 300
 BERT_CONFIGURATIONS = 150
 REPEATED = 30
-SEEDS = (0, 1, 2)
 JOURNALS = Path("runs") / "mini"
+_EQUAL = 1e-4
+
+Known = Mapping[tuple[str, str, int], dict[str, Any]]
 
 
 def rnn_cells(count: int = RNN_CELLS) -> list[Any]:
@@ -75,17 +77,35 @@ def bert_configurations(count: int = BERT_CONFIGURATIONS) -> list[Any]:
 _ARCHITECTURES: dict[str, Callable[[], list[Any]]] = {"mini_rnn": rnn_cells, "mini_bert": bert_configurations}
 
 
-def jobs(table: str) -> list[Job]:
+def jobs(table: str, known: Known | None = None) -> list[Job]:
     """Returns the trainings of a table: half of it once, then thirty of those with two more seeds, then the rest once.
 
-    So a table that is not complete knows its noise all the same.
+    So a table that is not complete knows its noise all the same. The thirty are spread evenly over those of the half
+    that have a value; which they are is known, and they are in the list, once the half is trained.
+
+    Args:
+        known: the trainings there are, by job id.
     """
     architectures = _ARCHITECTURES[table]()
     protocol = protocols.get(table)
-    half = min(len(architectures), BERT_CONFIGURATIONS)
-    first = [Job(a, protocol, SEEDS[0]) for a in architectures]
-    again = [Job(a, protocol, seed) for seed in SEEDS[1:] for a in architectures[: half : half // REPEATED][:REPEATED]]
-    return first[:half] + again + first[half:]
+    first, *others = protocol.seeds
+    once = [Job(a, protocol, first) for a in architectures]
+    half = once[: min(len(once), BERT_CONFIGURATIONS)]
+    records = [(known or {}).get(job.id) for job in half]
+    again: list[Job] = []
+    if all(record is not None for record in records):
+        pairs = zip(half, records, strict=True)
+        valid = [job.architecture for job, record in pairs if record and record["value"] is not None]
+        count = min(REPEATED, len(valid))
+        chosen = [valid[i * len(valid) // count] for i in range(count)]
+        again = [Job(architecture, protocol, seed) for seed in others for architecture in chosen]
+    return half + again + once[len(half) :]
+
+
+def wanted(table: str) -> int:
+    """Returns how many trainings the complete table has, if thirty of its first half have a value."""
+    protocol = protocols.get(table)
+    return len(_ARCHITECTURES[table]()) + REPEATED * (len(protocol.seeds) - 1)
 
 
 def write(table: str) -> dict[str, Any]:
@@ -94,9 +114,8 @@ def write(table: str) -> dict[str, Any]:
     Raises:
         ZeronasError: nothing is finished.
     """
-    wanted = jobs(table)
     known = read_lines(JOURNALS / f"{table}.jsonl")
-    done = [(job, known[job.id]) for job in wanted if job.id in known]
+    done = [(job, known[job.id]) for job in jobs(table, known) if job.id in known]
     if not done:
         raise ZeronasError(f"No training of '{table}' is finished; run `python -m experiments.mini.tables {table}`.")
     rows = [
@@ -115,7 +134,7 @@ def write(table: str) -> dict[str, Any]:
     ]
     TABLES.mkdir(exist_ok=True)
     write_csv(TABLES / f"{table}.csv", COLUMNS, rows)
-    sheet = _sheet(table, wanted, done)
+    sheet = _sheet(table, done)
     write_json(TABLES / f"{table}.json", sheet)
     return sheet
 
@@ -128,8 +147,14 @@ def recall(table: str) -> None:
     sheet = json.loads((TABLES / f"{table}.json").read_text(encoding="utf-8"))
     if sheet["protocol_hash"] != protocols.get(table).hash:
         return  # a table of another protocol
-    known = read_lines(path)
+    if sheet["corpus"]["fingerprint"] != docstrings(protocols.get(table).vocabulary).fingerprint:
+        raise ZeronasError(
+            f"The table '{table}' was trained on the docstrings of "
+            f"{', '.join(f'{k} {v}' for k, v in sheet['corpus']['made_of'].items())}; install with constraints.txt."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
+    known = read_lines(path)
+    end_with_newline(path)
     with (TABLES / f"{table}.csv").open(encoding="utf-8") as file, path.open("a", encoding="utf-8") as journal:
         for row in csv.DictReader(file):
             if (row["key"], sheet["protocol_hash"], int(row["seed"])) in known:
@@ -149,9 +174,16 @@ def recall(table: str) -> None:
             journal.write(json.dumps(record) + "\n")
 
 
-def _sheet(table: str, wanted: Sequence[Job], done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:
+def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:
     protocol = protocols.get(table)
     corpus = docstrings(protocol.vocabulary)
+    prints = {record["corpus"] for _, record in done}
+    if prints != {corpus.fingerprint}:
+        raise ZeronasError(
+            f"The trainings of '{table}' are of the corpus {', '.join(sorted(p[:12] for p in prints))}, but here it is "
+            f"{corpus.fingerprint[:12]}; install with constraints.txt."
+        )
+    total = wanted(table)
     values = {(job.architecture.key, job.seed): r["value"] for job, r in done if r["value"] is not None}
     ceiling = _ceiling(values)
     seconds = [r["seconds"] for _, r in done if r["value"] is not None]
@@ -160,7 +192,7 @@ def _sheet(table: str, wanted: Sequence[Job], done: Sequence[tuple[Job, dict[str
         if record["value"] is None:
             reason = record["reason"].partition(":")[0]
             reasons[reason] = reasons.get(reason, 0) + 1
-    agreement = _agreement(values) if table == "mini_rnn" else None
+    agreement = _agreement(values, protocol.seeds[0]) if table == "mini_rnn" else None
     kind = "word-level language models" if table == "mini_rnn" else "masked language models, stated reading"
     return {
         "title": f"{table}: {kind} trained by zeronas",
@@ -171,7 +203,7 @@ def _sheet(table: str, wanted: Sequence[Job], done: Sequence[tuple[Job, dict[str
             "made_of": corpus.made_of,
             "tokens": {split: len(ids) for split, ids in corpus.splits.items()},
         },
-        "wanted": len(wanted),
+        "wanted": total,
         "finished": len(done),
         "architectures": len({key for key, _ in values}),
         "failures": reasons,
@@ -181,29 +213,32 @@ def _sheet(table: str, wanted: Sequence[Job], done: Sequence[tuple[Job, dict[str
         "command": f"python -m experiments.mini.tables {table}",
         "versions": versions(),
         "date": datetime.date.today().isoformat(),
-        "notes": _notes(protocol, len(wanted), len(done), ceiling, agreement, seconds),
+        "notes": _notes(protocol, total, len(done), ceiling, agreement, seconds),
     }
 
 
 def _ceiling(values: dict[tuple[str, int], float]) -> dict[str, Any]:
     """Kendall tau between the trainings of different seeds, over the architectures trained with all of them."""
-    repeated = [key for key, seed in values if seed == 0 and all((key, s) in values for s in SEEDS)]
-    if len(repeated) < 3:
+    every = sorted({seed for _, seed in values})
+    repeated = [key for key, seed in values if seed == every[0] and all((key, s) in values for s in every)]
+    if len(every) < 2 or len(repeated) < 3:
         return {"architectures": len(repeated), "tau": None, "taus": []}
     taus = [
         judge.kendall([values[k, a] for k in repeated], [values[k, b] for k in repeated])
-        for a, b in itertools.combinations(SEEDS, 2)
+        for a, b in itertools.combinations(every, 2)
     ]
     return {"architectures": len(repeated), "tau": float(np.mean(taus)), "taus": taus}
 
 
-def _agreement(values: dict[tuple[str, int], float]) -> dict[str, Any] | None:
+def _agreement(values: dict[tuple[str, int], float], first: int) -> dict[str, Any] | None:
     """Kendall tau with NAS-Bench-NLP over the shared cells, and over those that no choice was made on."""
-    try:
-        entries = benchmarks.get("nas_bench_nlp").by_key
-    except MissingFile:
+    public = benchmarks.get("nas_bench_nlp")
+    if not public.at_hand:
         return None
-    pairs = [(key, value, entries[key].value) for (key, seed), value in values.items() if seed == 0 and key in entries]
+    entries = public.by_key
+    pairs = [
+        (key, value, entries[key].value) for (key, seed), value in values.items() if seed == first and key in entries
+    ]
     found: dict[str, Any] = {"benchmark": "nas_bench_nlp"}
     for name, kept in (("shared", pairs), ("shared, not of the pilot's half", [p for p in pairs if not even(p[0])])):
         judged = judge.agreement([-a for _, a, _ in kept], [-b for _, _, b in kept])
@@ -225,8 +260,8 @@ def _notes(
             f"Noise ceiling: tau {ceiling['tau']:.3f} between trainings of other seeds "
             f"({ceiling['architectures']} architectures)."
         )
-    if agreement:
-        rest = agreement["shared, not of the pilot's half"]
+    rest = agreement["shared, not of the pilot's half"] if agreement else {}
+    if rest.get("tau") is not None:
         notes.append(
             f"Agreement with NAS-Bench-NLP: tau {agreement['shared']['tau']:.3f} over {agreement['shared']['cells']} "
             f"shared cells ({rest['tau']:.3f} over the {rest['cells']} that the protocol was not chosen on): a "
@@ -239,13 +274,15 @@ def retrain(table: str) -> list[tuple[str, float, float]]:
     """Trains two architectures of a table again and returns (key, loss in the table, loss now) of each."""
     benchmark = benchmarks.get(table)
     assert isinstance(benchmark, benchmarks.MiniTable)
-    rows = [row for row in benchmark.trainings if row["loss"] and row["seed"] == "0"]
+    rows = [row for row in benchmark.trainings if row["loss"] and row["seed"] == str(benchmark.protocol.seeds[0])]
     picked = [rows[len(rows) // 3], rows[2 * len(rows) // 3]]
-    again = [Job(benchmark.by_key[row["key"]].architecture, benchmark.protocol, 0) for row in picked]
+    first = benchmark.protocol.seeds[0]
+    again = [Job(benchmark.by_key[row["key"]].architecture, benchmark.protocol, first) for row in picked]
     path = JOURNALS / f"retrained-{table}.jsonl"
     path.unlink(missing_ok=True)
     records = train_all(again, None, path)
-    return [(row["key"], float(row["loss"]), record["value"]) for row, record in zip(picked, records, strict=True)]
+    values = [math.nan if record["value"] is None else record["value"] for record in records]
+    return [(row["key"], float(row["loss"]), value) for row, value in zip(picked, values, strict=True)]
 
 
 def main() -> None:
@@ -267,16 +304,27 @@ def main() -> None:
         else:
             accepted = [*_ARCHITECTURES, "workers=2", "write", "retrain"]
             raise ZeronasError(f"Unknown argument '{argument}'.{did_you_mean(argument, accepted)}")
+    differ: list[str] = []
     for table in chosen or list(_ARCHITECTURES):
         if only == "retrain":
             for key, before, now in retrain(table):
                 print(f"{table} {key}: table {before:.6f}, again {now:.6f}, difference {abs(before - now):.1e} nats")
+                if not abs(before - now) <= _EQUAL:
+                    differ.append(key)
             continue
         if not only:
             recall(table)
-            train_all(jobs(table), None, JOURNALS / f"{table}.jsonl", workers, _told)
+            path = JOURNALS / f"{table}.jsonl"
+            half = BERT_CONFIGURATIONS
+            train_all(jobs(table)[:half], None, path, workers, _told)
+            train_all(jobs(table, read_lines(path)), None, path, workers, _told)
         sheet = write(table)
         print(f"{table}: {sheet['finished']} of {sheet['wanted']} trainings; {' '.join(sheet['notes'])}")
+    if differ:
+        raise ZeronasError(
+            f"{', '.join(differ)}: trained again the loss differs by more than {_EQUAL} nats, as it does on another "
+            "kind of processor or with other versions than constraints.txt."
+        )
 
 
 def _told(done: int, wanted: int, record: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,16 @@ class Benchmark(ABC):
         return self.by_key.get(architecture.key)
 
     @property
+    def caveat(self) -> str:
+        """What a reader must know before trusting a value of this table, in one sentence, or ""."""
+        return ""
+
+    @property
+    def without_value(self) -> int:
+        """How many architectures were trained and have no value."""
+        return 0
+
+    @property
     def sign(self) -> float:
         """+1 where higher values are better, else -1."""
         return 1.0 if self.higher_is_better else -1.0
@@ -173,8 +183,15 @@ class Benchmark(ABC):
         runs = np.sort([self.sign * run.value for entry in self.entries for run in entry.runs])
         return means, runs
 
-    def standing(self, value: float) -> Standing:
+    def place(self, entry: Entry) -> Standing:
+        """Returns rank, percentile and regret of an entry, be it of the table or trained elsewhere."""
+        return self.standing(entry.value, entry.key in self.by_key)
+
+    def standing(self, value: float, member: bool = True) -> Standing:
         """Returns rank, percentile and regret of a value in the benchmark's unit.
+
+        Args:
+            member: the value is that of an entry. One of another architecture is ranked among the entries and itself.
 
         Raises:
             ZeronasError: the value is not finite.
@@ -185,13 +202,14 @@ class Benchmark(ABC):
         signed = self.sign * value
         better = len(means) - int(np.searchsorted(means, signed, side="right"))
         worse = int(np.searchsorted(means, signed, side="left"))
+        others = len(means) - 1 if member else len(means)
         return Standing(
             rank=better + 1,
-            of=len(means),
-            percentile=100.0 * min(1.0, worse / max(1, len(means) - 1)),
+            of=others + 1,
+            percentile=100.0 * min(1.0, worse / max(1, others)),
             regret=max(0.0, float(means[-1] - signed)),
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
-            of_runs=len(runs),
+            of_runs=len(runs) if member else len(runs) + 1,
         )
 
     @cached_property
@@ -199,9 +217,14 @@ class Benchmark(ABC):
         """Standard deviation of one training, in the benchmark's unit.
 
         None where fewer than ten architectures were trained more than once. It is the median over repeatedly trained
-        architectures of their standard deviation (of n trainings, unbiased): a few unstable ones do not speak for all.
+        architectures of their standard deviation, each divided by the median that normal noise of deviation 1 gives
+        for as many trainings: a few unstable ones do not speak for all.
         """
-        spreads = [np.std([run.value for run in e.runs], ddof=1) for e in self.entries if len(e.runs) > 1]
+        spreads = [
+            np.std([run.value for run in e.runs], ddof=1) / _median_deviation(len(e.runs))
+            for e in self.entries
+            if len(e.runs) > 1
+        ]
         return float(np.median(spreads)) if len(spreads) >= _REPEATED else None
 
     @cached_property
@@ -217,16 +240,30 @@ class Benchmark(ABC):
         tau = judge.kendall([a for a, _ in pairs], [b for _, b in pairs])
         return None if tau is None else (tau, len(pairs))
 
-    def interval(self, value: float, trainings: int = 1) -> tuple[Standing, Standing] | None:
+    def interval(self, value: float, trainings: int = 1, member: bool = True) -> tuple[Standing, Standing] | None:
         """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.
 
-        None where the noise is not known.
+        The regrets are those of a difference: the best entry is a mean of trainings too. None where the noise is not
+        known.
         """
         if self.noise is None:
             return None
         reach = 1.96 * self.noise / math.sqrt(trainings)
-        return self.standing(value + self.sign * reach), self.standing(value - self.sign * reach)
+        wider = 1.96 * self.noise * math.sqrt(1 / trainings + 1 / len(self.best.runs))
+        regret = self.standing(value, member).regret
+        better, worse = (self.standing(value + side * self.sign * reach, member) for side in (1, -1))
+        return replace(better, regret=max(0.0, regret - wider)), replace(worse, regret=regret + wider)
 
     def subset(self, keep: Sequence[bool]) -> list[Entry]:
         """Returns the entries whose flag is true."""
         return [entry for entry, flag in zip(self.entries, keep, strict=True) if flag]
+
+
+def _median_deviation(count: int) -> float:
+    """Returns the median of the standard deviation (ddof 1) of so many draws from a normal distribution of deviation 1.
+
+    Draws are independent: its square times (count - 1) is chi-squared with count - 1 degrees of freedom.
+    """
+    from scipy.stats import chi2
+
+    return math.sqrt(float(chi2.median(count - 1)) / (count - 1))

@@ -59,6 +59,27 @@ class MiniTable(Benchmark):
             raise ZeronasError(f"'{path}' is missing or damaged; install zeronas again.") from None
 
     @property
+    def caveat(self) -> str:
+        """See Benchmark."""
+        agreement = self.sheet["agreement"]
+        shared = agreement["shared"] if agreement else {}
+        measured = ""
+        if shared.get("tau") is not None:
+            measured = f" (tau {shared['tau']:.2f} with NAS-Bench-NLP over {shared['cells']} shared cells)"
+        return f"{self.name} is a test-bed of small models with a truth of its own{measured}"
+
+    @property
+    def without_value(self) -> int:
+        """See Benchmark."""
+        return len({row["key"] for row in self.trainings} - set(self.by_key))
+
+    @cached_property
+    def ceiling(self) -> tuple[float, int] | None:
+        """See Benchmark; the mean over the pairs of seeds, from the datasheet."""
+        found = self.sheet["noise_ceiling"]
+        return None if found["tau"] is None else (found["tau"], found["architectures"])
+
+    @property
     def protocol(self) -> Protocol:
         """The protocol that the table was trained under.
 

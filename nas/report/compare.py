@@ -156,7 +156,7 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         curves = [run["regret"] for run in known if run["regret"]]
         if curves:
             shortest = min(len(c["best_so_far"]) for c in curves)
-            stacked = np.array([c["best_so_far"][:shortest] for c in curves])
+            stacked = np.array([c["best_so_far"][:shortest] for c in curves], dtype=float)  # None becomes nan
             summary["curve"] = stacked.mean(axis=0).tolist()
             summary["curve_error"] = (
                 (stacked.std(axis=0, ddof=1) / np.sqrt(len(curves))).tolist() if len(curves) > 1 else [0.0] * shortest

@@ -66,6 +66,7 @@ def report(
             "standard_deviation": benchmark.noise,
             "unit": benchmark.unit,
         },
+        "caveat": benchmark.caveat,
         "probe": settings.config["probe"].get("name"),
         "seed": settings.seed,
         "proxies": judged,
@@ -183,11 +184,13 @@ def lines(results: Mapping[str, Any]) -> list[str]:
 def noise_line(results: Mapping[str, Any]) -> str:
     """Returns what the noise of the truth is, in one sentence."""
     noise = results["noise"]
+    table = f"; {results['caveat']}" if results["caveat"] else ""
     if noise["ceiling"] is None:
-        return "noise ceiling: unknown, too few architectures were trained twice"
+        return f"noise ceiling: unknown, too few architectures were trained twice{table}"
     return (
         f"noise ceiling: tau {noise['ceiling']:.3f} between two trainings of the same {noise['trained_twice']:,} "
         f"architectures; one training's standard deviation is {number(noise['standard_deviation'])} {noise['unit']}"
+        f"{table}"
     )
 
 

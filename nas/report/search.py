@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def report(
         "no_truth": settings.no_truth,
         "note": note,
         "queries": [_query(q) for q in queries],
-        "queries_used": sum(q.entry is not None for q in queries),
+        "queries_used": sum(q.entry is not None or bool(q.reason) for q in queries),
         "agreement": _agreements(scored, labels, truth, benchmark),
         "regret": _regrets(settings, scored, queries, pool),
         "seconds": {"wall": wall, "scoring": sum(s.evaluation.seconds for s in scored)},
@@ -117,8 +118,10 @@ def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:
 def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchmark | None) -> dict[str, Any]:
     counts = settings.space.counts(chosen.architecture)
     entry = _entry(benchmark, chosen.architecture)
-    standing = benchmark.standing(entry.value) if benchmark and entry else None
-    around = benchmark.interval(entry.value, len(entry.runs)) if benchmark and entry else None
+    standing = benchmark.place(entry) if benchmark and entry else None
+    around = (
+        benchmark.interval(entry.value, len(entry.runs), entry.key in benchmark.by_key) if benchmark and entry else None
+    )
     return {
         "key": chosen.architecture.key,
         "chosen_by": reason,
@@ -143,6 +146,7 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
         "architectures": len(benchmark.entries),
         "best": {"key": benchmark.best.key, "value": benchmark.best.value},
         "noise": benchmark.noise,
+        "caveat": benchmark.caveat,
     }
 
 
@@ -181,26 +185,29 @@ def _regrets(
 ) -> dict[str, Any]:
     """Best regret after each query, beside random search and the largest by parameters on the same pool.
 
+    A training that diverged is a query too, and so it is for random search, which draws from all that were trained.
     ``over_ties`` averages over the orders of tied scores: where the last query is drawn from several architectures of
     the same score, ``best_so_far`` is one such order.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
-    standings = [q.standing for q in queries if q.standing is not None]
-    if benchmark is None or not standings:
+    used = [q for q in queries if q.standing is not None or q.reason]
+    if benchmark is None or not used:
         return {}
-    k = len(standings)
+    k = len(used)
+    best_so_far = judge.best_so_far([math.inf if q.standing is None else q.standing.regret for q in used])
     entries = benchmark.entries if pool is None else [benchmark.by_key[a.key] for a in pool]
+    without = benchmark.without_value if pool is None else 0
     regrets = [benchmark.standing(entry.value).regret for entry in entries]
     sizes = [settings.space.counts(entry.architecture).parameters for entry in entries]
     seen = [
-        (s.evaluation.scores[fitness].fitness, benchmark.standing(entry.value).regret)
+        (s.evaluation.scores[fitness].fitness, benchmark.place(entry).regret)
         for s in scored
         if s.evaluation.scores[fitness].value is not None and (entry := benchmark.lookup(s.architecture)) is not None
     ]
     return {
-        "best_so_far": judge.best_so_far([s.regret for s in standings]),
+        "best_so_far": [None if math.isinf(regret) else regret for regret in best_so_far],  # None: nothing has a truth
         "over_ties": judge.ranked_regret([fit for fit, _ in seen], [regret for _, regret in seen], k),
-        "random": judge.random_regret(regrets, k),
+        "random": judge.random_regret(regrets, k, without),
         "parameters": judge.ranked_regret(sizes, regrets, k),
         "pool": len(entries),
         "best_in_pool": min(regrets),
@@ -257,7 +264,9 @@ def _plots(
                 plots.regret_curves(
                     folder / "regret.png",
                     {
-                        f"{settings.config['searcher']['name']}, {settings.fitness}": results["regret"]["best_so_far"],
+                        f"{settings.config['searcher']['name']}, {settings.fitness}": [
+                            math.nan if regret is None else regret for regret in results["regret"]["best_so_far"]
+                        ],
                         **dict(
                             zip(
                                 plots.BASELINES,
@@ -325,9 +334,9 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
         return [f"true value: unknown, {results['no_truth']}"]
     if chosen["truth"] is None:
         asked = f"; none of the {len(results['queries'])} verified is in it" if results["queries"] else ""
-        diverged = sum(bool(q["reason"]) for q in results["queries"])
+        diverged = _diverged(results)
         if diverged:
-            return [f"true value: none, the training of {diverged} of the {len(results['queries'])} verified diverged"]
+            return [f"true value: none, {diverged}", *_query_lines(results, benchmark)]
         return [f"true value: unknown, the architecture is not in {benchmark['name']}{asked}"]
     at, unit = chosen["standing"], benchmark["unit"]
     here = ", trained here" if chosen["trained_here"] else ""
@@ -344,21 +353,32 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
             f"noise: one training has a standard deviation of {number(benchmark['noise'])} {unit}; 95% interval: "
             f"rank {high['rank']:,} to {low['rank']:,}, regret {number(high['regret'])} to {number(low['regret'])}"
         )
-    if results["note"]:
-        lines.append(f"note: {results['note']}")
-    regret = results["regret"]
+    return lines + _query_lines(results, benchmark)
+
+
+def _diverged(results: dict[str, Any]) -> str:
+    count = sum(bool(q["reason"]) for q in results["queries"])
+    return f"the training of {count} of the {len(results['queries'])} verified diverged" if count else ""
+
+
+def _query_lines(results: dict[str, Any], benchmark: dict[str, Any]) -> list[str]:
+    """How much truth was asked, what that buys otherwise, and what must be known of it."""
+    lines, regret, unit = [], results["regret"], benchmark["unit"]
     if regret:
+        diverged = f" ({_diverged(results)})" if _diverged(results) else ""
         lines.append(
-            f"queries used: {results['queries_used']}; expected regret ({unit}) with as many queries: random search "
-            f"{number(regret['random'][-1])}, the largest by parameters {number(regret['parameters'][-1])}"
+            f"queries used: {results['queries_used']}{diverged}; expected regret ({unit}) with as many queries: random "
+            f"search {number(regret['random'][-1])}, the largest by parameters {number(regret['parameters'][-1])}"
         )
-        if abs(regret["over_ties"][-1] - regret["best_so_far"][-1]) > 1e-9:
+        if regret["best_so_far"][-1] is not None and abs(regret["over_ties"][-1] - regret["best_so_far"][-1]) > 1e-9:
             lines.append(
                 f"ties: several architectures share the last query's {results['fitness']}; over the orders of tied "
                 f"scores the expected regret is {number(regret['over_ties'][-1])} {unit}"
             )
     else:
         lines.append("queries used: 0 (the truth above only judges the find)")
+    lines += [f"table: {benchmark['caveat']}"] if benchmark["caveat"] else []
+    lines += [f"note: {results['note']}"] if results["note"] else []
     return lines
 
 

@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+import spaces
 from experiments import rank as rank_app
 from experiments import search as search_app
+from experiments import train as train_app
+from experiments.arch import read_architecture
 from experiments.mini import tables
 from nas import benchmarks, truth
 from nas.benchmarks import base, mini
-from nas.benchmarks.mini import TABLES, MiniRNN
+from nas.benchmarks.mini import MiniRNN
 from nas.errors import ZeronasError
 from nas.train import corpus as corpora
 from nas.train import protocol as protocols
-from nas.train.table import train_all
+from nas.train.table import read_lines, train_all
+from nas.train.trainer import load_model
 from spaces.rnn import named_cell
 
 TINY = protocols.RNNProtocol(
@@ -46,8 +50,12 @@ def test_the_table_is_of_the_protocol_and_of_the_architectures_that_make_it(name
     benchmark = benchmarks.get(name)
     assert isinstance(benchmark, mini.MiniTable)
     assert benchmark.protocol.hash == benchmark.sheet["protocol_hash"]
-    wanted = [(job.architecture.key, job.seed) for job in tables.jobs(name)]
-    assert len(set(wanted)) == len(wanted) == benchmark.sheet["wanted"]
+    known = {
+        (row["key"], benchmark.protocol.hash, int(row["seed"])): {"value": float(row["loss"]) if row["loss"] else None}
+        for row in benchmark.trainings
+    }
+    wanted = [(job.architecture.key, job.seed) for job in tables.jobs(name, known)]
+    assert len(set(wanted)) == len(wanted) and tables.wanted(name) == benchmark.sheet["wanted"]
     have = [(row["key"], int(row["seed"])) for row in benchmark.trainings]
     assert len(have) == benchmark.sheet["finished"] and set(have) <= set(wanted)
     assert have == [one for one in wanted if one in set(have)]  # in the order of the jobs
@@ -128,43 +136,56 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "REPEATED", 3)
     monkeypatch.setattr(base, "_REPEATED", 3)
     monkeypatch.delenv("NAS_DATA_DIR", raising=False)
+    monkeypatch.setattr(base, "cache_folder", lambda: tmp_path / "cache")  # holds no public table, and none is fetched
     monkeypatch.chdir(tmp_path)
     return folder
 
 
 def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path) -> None:
-    wanted = tables.jobs("mini_rnn")
-    assert [job.seed for job in wanted] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    train_all(wanted[:5], None, tmp_path / "journals" / "mini_rnn.jsonl")
+    journal = tmp_path / "journals" / "mini_rnn.jsonl"
+    assert [job.seed for job in tables.jobs("mini_rnn")] == [0, 0, 0]
+    train_all(tables.jobs("mini_rnn"), None, journal)
+    wanted = tables.jobs("mini_rnn", read_lines(journal))  # what is repeated is known once all have been trained
+    assert [job.seed for job in wanted] == [0, 0, 0, 1, 1, 1, 2, 2, 2] and tables.wanted("mini_rnn") == 9
+    train_all(wanted[:5], None, journal)
     sheet = tables.write("mini_rnn")
     assert (sheet["finished"], sheet["wanted"], sheet["architectures"]) == (5, 9, 3)
-    assert "Not complete: 5 of 9" in " ".join(sheet["notes"])
-    train_all(wanted, None, tmp_path / "journals" / "mini_rnn.jsonl")
+    assert "Not complete: 5 of 9" in " ".join(sheet["notes"]) and sheet["agreement"] is None
+    train_all(wanted, None, journal)
     assert tables.write("mini_rnn")["noise_ceiling"]["architectures"] == 3
     benchmark = MiniRNN()
     assert len(benchmark.entries) == 3 and all(len(entry.runs) == 3 for entry in benchmark.entries)
     spreads = [np.std([run.value for run in entry.runs], ddof=1) for entry in benchmark.entries]
-    assert benchmark.noise == pytest.approx(np.median(spreads))
-    pairs = [(entry.runs[0].value, entry.runs[1].value) for entry in benchmark.entries]
-    assert benchmark.ceiling == (pytest.approx(kendalltau(*zip(*pairs, strict=True)).statistic), 3)
+    assert benchmark.noise == pytest.approx(np.median(spreads) / np.sqrt(np.log(2)))  # chi2 of 2: median 2 ln 2
+    runs = [[entry.runs[seed].value for entry in benchmark.entries] for seed in range(3)]
+    taus = [kendalltau(runs[a], runs[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert benchmark.ceiling == (pytest.approx(np.mean(taus)), 3)
     ends = benchmark.interval(benchmark.best.value, 3)
     assert ends is not None and benchmark.noise is not None
-    assert ends[1].regret == pytest.approx(1.96 * benchmark.noise / np.sqrt(3)) and ends[0].rank == 1
+    assert ends[1].regret == pytest.approx(1.96 * benchmark.noise * np.sqrt(1 / 3 + 1 / 3)) and ends[0].rank == 1
+    assert "test-bed" in benchmark.caveat and benchmark.without_value == 0
     assert [abs(a - b) for _, a, b in tables.retrain("mini_rnn")] == [0.0, 0.0]
     # a lost journal is made again from the table, and nothing is trained twice
-    (tmp_path / "journals" / "mini_rnn.jsonl").unlink()
+    journal.write_text('{"key": "cut off', encoding="utf-8")
     tables.recall("mini_rnn")
     trained: list[Any] = []
-    train_all(wanted, None, tmp_path / "journals" / "mini_rnn.jsonl", report=lambda *a: trained.append(a))
+    train_all(wanted, None, journal, report=lambda *a: trained.append(a))
     assert trained == []
     before = (own / "mini_rnn.csv").read_bytes()
     tables.write("mini_rnn")
     assert (own / "mini_rnn.csv").read_bytes() == before
 
 
-def test_a_search_ends_with_its_candidates_trained(own: Path, tmp_path: Path, composed: Any) -> None:
-    train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
+def whole(tmp_path: Path) -> None:
+    """Trains and writes the complete table."""
+    journal = tmp_path / "journals" / "mini_rnn.jsonl"
+    train_all(tables.jobs("mini_rnn"), None, journal)
+    train_all(tables.jobs("mini_rnn", read_lines(journal)), None, journal)
     tables.write("mini_rnn")
+
+
+def test_a_search_ends_with_its_candidates_trained(own: Path, tmp_path: Path, composed: Any) -> None:
+    whole(tmp_path)
     overrides = ("budget=20", "verify=2", "truth=train", "run.dir=found", "seed=3")
     results = search_app.run(composed("search", *overrides))
     assert results["benchmark"]["name"] == "mini_rnn"
@@ -173,12 +194,12 @@ def test_a_search_ends_with_its_candidates_trained(own: Path, tmp_path: Path, co
     assert results["found"]["truth"] == min(losses.values()) == losses[results["found"]["key"]]
     values = [entry.value for entry in MiniRNN().entries]
     assert results["found"]["standing"]["rank"] == 1 + sum(v < results["found"]["truth"] for v in values)
-    assert results["found"]["standing"]["of"] == 3
+    assert results["found"]["standing"]["of"] == 4  # those of the table, and itself
     assert len(results["regret"]["random"]) == 2
     summary = (tmp_path / "found" / "summary.md").read_text(encoding="utf-8")
     assert "trained here" in summary and "noise: one training has a standard deviation" in summary
-    assert results["note"] == ""
-    journal = tmp_path / "runs" / "trained" / f"mini_rnn-{TINY.hash}.jsonl"
+    assert results["note"] == "" and "table: mini_rnn is a test-bed" in summary
+    journal = tmp_path / "runs" / "trained" / f"mini_rnn-{TINY.hash}-{corpora.docstrings(40).fingerprint[:12]}.jsonl"
     first = journal.read_bytes()
     again = search_app.run(composed("search", *overrides))
     assert journal.read_bytes() == first  # nothing is trained twice
@@ -207,8 +228,11 @@ def test_a_diverged_candidate_is_told_with_its_reason(
     monkeypatch.setattr(trainer.torch.nn.utils, "clip_grad_norm_", lambda *a, **k: float("nan"))
     results = search_app.run(composed("search", "budget=5", "verify=1", "truth=train", "run.dir=found"))
     assert results["queries"][0]["reason"].startswith("diverged: ")
-    assert results["queries_used"] == 0 and results["found"]["truth"] is None
-    assert "the training of 1 of the 1 verified diverged" in (tmp_path / "found" / "summary.md").read_text()
+    assert results["queries_used"] == 1 and results["found"]["truth"] is None
+    summary = (tmp_path / "found" / "summary.md").read_text(encoding="utf-8")
+    assert "the training of 1 of the 1 verified diverged" in summary
+    assert results["regret"]["best_so_far"] == [None]
+    assert "queries used: 1 (" in summary and "random search" in summary
 
 
 def test_a_ranking_of_the_table_needs_no_data(own: Path, tmp_path: Path, composed: Any) -> None:
@@ -250,4 +274,53 @@ def test_a_damaged_table_is_told(own: Path, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ZeronasError, match="is missing"):
         _ = MiniRNN().entries
-    assert TABLES.name == "tables"
+
+
+def test_a_value_trained_elsewhere_is_ranked_among_the_entries_and_itself(own: Path, tmp_path: Path) -> None:
+    whole(tmp_path)
+    benchmark = MiniRNN()
+    low, middle, high = sorted(entry.value for entry in benchmark.entries)
+    inside = benchmark.standing(middle)
+    assert (inside.rank, inside.of, inside.percentile) == (2, 3, 50.0)
+    second = benchmark.standing((low + middle) / 2, member=False)
+    assert (second.rank, second.of, second.percentile) == (2, 4, pytest.approx(200 / 3))
+    last = benchmark.standing(high + 1, member=False)
+    assert (last.rank, last.of, last.percentile, last.rank_runs, last.of_runs) == (4, 4, 0.0, 10, 10)
+    first = benchmark.standing(low - 1, member=False)
+    assert (first.rank, first.percentile, first.regret) == (1, 100.0, 0.0)
+
+
+def test_the_noise_of_repeated_trainings_is_their_deviation() -> None:
+    """Simulated trainings of a known deviation, two and three of each architecture."""
+    rng = np.random.default_rng(0)
+    entries = []
+    for index in range(4000):
+        values = rng.normal(5.0, 0.02, 2 + index % 2)
+        runs = tuple(base.Run(str(i), float(v)) for i, v in enumerate(values))
+        entries.append(base.Entry(f"rnn-{index}", None, float(values.mean()), runs))
+    benchmark = MiniRNN()
+    benchmark.__dict__["_loaded"] = entries, None
+    assert benchmark.noise == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["mini_rnn", "mini_bert"])
+def test_an_architecture_is_found_by_the_key_a_table_gives_it(name: str) -> None:
+    benchmark = benchmarks.get(name)
+    entry = benchmark.entries[0]
+    assert read_architecture(spaces.get(benchmark.space), entry.key).key == entry.key
+
+
+def test_training_is_told_with_its_place_and_its_weights(own: Path, tmp_path: Path, composed: Any) -> None:
+    whole(tmp_path)
+    results = train_app.run(composed("train", "arch=LSTM", "run.dir=trained", "device=cpu"))
+    known = benchmarks.get("mini_rnn").by_key[named_cell("LSTM").key]
+    assert results["training"]["value"] == known.runs[0].value  # the same seed, protocol and text
+    assert results["standing"]["of"] == 4 and results["standing"]["benchmark"] == "mini_rnn"
+    summary = (tmp_path / "trained" / "summary.md").read_text(encoding="utf-8")
+    assert f"perplexity {np.exp(known.runs[0].value):.4g}"[:14] in summary
+    assert "95% interval of one training's noise" in summary and "test-bed" in summary
+    model, words = load_model(tmp_path / "trained" / "weights.pt")
+    assert words == corpora.docstrings(40).words
+    assert model.validate(corpora.docstrings(40)) == known.runs[0].value
+    changed = train_app.run(composed("train", "arch=LSTM", "run.dir=other", "device=cpu", "+protocol.optimiser=sgd"))
+    assert changed["standing"] is None and changed["training"]["value"] != known.runs[0].value

@@ -44,7 +44,7 @@ def test_every_registered_name_has_a_configuration() -> None:
 def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> None:
     config = composed("search", f"searcher={name}")
     options = dict(config["searcher"])
-    search.get(options.pop("name"), SpacePool(make(config, False).space), 0, **options)
+    search.get(options.pop("name"), SpacePool(make(config).space), 0, **options)
 
 
 @pytest.mark.parametrize("name", names("probe"))
@@ -52,7 +52,7 @@ def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> N
 def test_a_probe_fits_both_spaces(name: str, space: str, composed: Any) -> None:
     config = composed("search", f"probe={name}", f"space={space}")
     assert config["probe"]["name"] == name
-    make(config, False)
+    make(config)
 
 
 @pytest.mark.parametrize("name", names("reduction"))
