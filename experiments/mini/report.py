@@ -61,7 +61,12 @@ def rank_tables() -> dict[str, Any]:
             "versions": found["versions"],
         }
         if space == "rnn":
-            micro = ranked(f"../mini/micro_{name}_{stamp}", {"hidden_covariance": {}}, "space=rnn", f"benchmark={name}")
+            micro = ranked(
+                f"../mini/micro_{name}_{stamp}",
+                {"hidden_covariance": {"name": "hidden_covariance"}},
+                "space=rnn",
+                f"benchmark={name}",
+            )
             data[name]["micro"] = read_results(micro)["proxies"]["hidden_covariance"]
         labels = [label for label in chosen if label.endswith("_corrected")]
         grid(RESULTS / f"{name}.png", folder, benchmark, labels, f"{name}, corrected metrics, untrained")
@@ -120,14 +125,19 @@ def _table(name: str, data: dict[str, Any]) -> list[str]:
     if "micro" in data:
         hc = data["micro"]["agreement"]
         out += ["", f"Hidden covariance at the micro probe, as a search uses it by default: tau {_interval(hc)}."]
-    rows = sorted(judged.items(), key=lambda item: -(item[1]["agreement"] or {"tau": -2})["tau"])
+    rows = sorted(judged.items(), key=lambda item: _tau(item[1]), reverse=True)
     out += ["", "| proxy | tau [95%] | rho | ms | failures |", "|---|---|---|---|---|"]
     for label, one in rows:
         a = one["agreement"]
         failures = ", ".join(f"{n} {reason}" for reason, n in one["failures"].items()) or "0"
-        cells = ["n/a", "n/a"] if a is None else [_interval(a), f"{a['rho']:+.3f}"]
+        cells = ["n/a", "n/a"] if a is None or a["tau"] is None else [_interval(a), f"{a['rho']:+.3f}"]
         out.append(f"| {label} | {cells[0]} | {cells[1]} | {number(one['milliseconds'], 3)} | {failures} |")
     return [*out, "", f"[Scatter plots]({name}.png)"]
+
+
+def _tau(judged: dict[str, Any]) -> float:
+    tau = (judged["agreement"] or {"tau": None})["tau"]
+    return -2.0 if tau is None else float(tau)
 
 
 def _interval(agreement: dict[str, Any]) -> str:
