@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from nas.benchmarks import MiniTable
 from nas.cli import guarded
 from nas.effects import operation_test
 from nas.report.files import number, write_text
+from spaces.rnn import parse_cell
+from spaces.rnn.growth import GROWTHS, growth
 
 __all__ = ["main"]
 
@@ -76,8 +79,26 @@ def rank_tables() -> dict[str, Any]:
             [e.architecture for e in configurations], [e.value for e in configurations], trained=False
         )
         data["operations"] = dataclasses.asdict(test)
+    data["growth"] = _divergence_by_growth()
     save(RESULTS / "tables.json", data)
     return data
+
+
+def _divergence_by_growth() -> dict[str, dict[str, Any]]:
+    """How the first trainings of the cells ended, by how fast their states can grow."""
+    table = benchmarks.get("mini_rnn")
+    assert isinstance(table, MiniTable)
+    ends: dict[str, list[float | None]] = {kind: [] for kind in GROWTHS}
+    for row in table.trainings:
+        if row["seed"] == str(table.protocol.seeds[0]):
+            kind = growth(parse_cell(row["architecture"]))
+            ends[kind].append(float(row["loss"]) if row["loss"] else None)
+    found: dict[str, dict[str, Any]] = {}
+    for kind, values in ends.items():
+        losses = [value for value in values if value is not None]
+        median = statistics.median(losses) if losses else None
+        found[kind] = {"cells": len(values), "diverged": len(values) - len(losses), "median loss": median}
+    return found
 
 
 def report(data: dict[str, Any]) -> str:
@@ -90,6 +111,15 @@ def report(data: dict[str, Any]) -> str:
     ]
     for name in ("mini_rnn", "mini_bert"):
         out += ["", *_table(name, data[name])]
+    out += ["", "## Which cells diverge (mini_rnn)", ""]
+    out += ["| states can grow | cells | diverged | median loss of the others |", "|---|---|---|---|"]
+    for kind, ends in data["growth"].items():
+        out.append(f"| {kind} | {ends['cells']} | {ends['diverged']} | {number(ends['median loss'], 4)} |")
+    out += [
+        "",
+        "The class follows from the graph alone (`spaces/rnn/growth.py`, the worst over weights). `reduction=stable` is "
+        "the space of the first two; without it evolution on hidden covariance ends among cells that cannot be trained.",
+    ]
     out += ["", "## The effect of the operation type in mini_bert", ""]
     test = data.get("operations")
     other = json.loads((PAPER / "reduction.json").read_text(encoding="utf-8"))["operation_test"]

@@ -12,6 +12,7 @@ from spaces.rnn import counts as shapes
 from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell
 from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
 from spaces.rnn.generator import generate
+from spaces.rnn.growth import GROWTHS, growth
 from spaces.rules import Feature, Rule
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ class RNNSpace(Space[Cell]):
 
     @property
     def feature_specs(self) -> Mapping[str, Feature]:
-        """Hidden states, nodes, depth, width, the count of every operation, parameters, the output's operation."""
+        """Hidden states, nodes, depth, width, operation counts, output operation, state growth, parameters."""
         specs = {
             "hidden_states": Feature(choices=(1, 2, 3), doc="number of hidden states"),
             "nodes": Feature(low=1, high=_MAX_NODES, doc="number of nodes"),
             "depth": Feature(low=1, high=_MAX_NODES, doc="nodes on the longest path"),
             "width": Feature(low=1, high=_MAX_NODES, doc="most nodes at the same depth"),
             "output_op": Feature(choices=tuple(OPERATIONS), doc="operation of the output h_new_0"),
+            "state_growth": Feature(choices=GROWTHS, doc="how fast states can grow, whatever the weights are"),
             "parameters": Feature(low=0, doc="trainable scalars of the full model"),
         }
         specs.update(
@@ -73,6 +75,7 @@ class RNNSpace(Space[Cell]):
             "depth": shapes.depth(architecture),
             "width": shapes.width(architecture),
             "output_op": architecture.by_name["h_new_0"].op,
+            "state_growth": growth(architecture),
             "parameters": shapes.parameters(architecture, self.sizes),
         }
         described.update({name: ops.count(op) for op, name in _COUNTED.items()})

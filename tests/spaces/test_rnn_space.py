@@ -296,6 +296,7 @@ def test_described_features_by_hand() -> None:
         "depth": 6,
         "width": 2,
         "output_op": "blend",
+        "state_growth": "linear",
         "parameters": 40 + 3 * 109,
         "linears": 3,
         "blends": 1,
