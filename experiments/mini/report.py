@@ -117,8 +117,9 @@ def report(data: dict[str, Any]) -> str:
         out.append(f"| {kind} | {ends['cells']} | {ends['diverged']} | {number(ends['median loss'], 4)} |")
     out += [
         "",
-        "The class follows from the graph alone (`spaces/rnn/growth.py`, the worst over weights). `reduction=stable` is "
-        "the space of the first two; without it evolution on hidden covariance ends among cells that cannot be trained.",
+        "The class follows from the graph alone (`spaces/rnn/growth.py`, the worst over weights). `reduction=stable` "
+        "is the space of the first two; without it evolution on hidden covariance ends among cells that cannot be "
+        "trained.",
     ]
     out += ["", "## The effect of the operation type in mini_bert", ""]
     test = data.get("operations")
