@@ -157,9 +157,9 @@ def _table(name: str, data: dict[str, Any]) -> list[str]:
         hc, small = data["micro"]["agreement"], judged["hidden_covariance_1_released"]["agreement"]
         out += [
             "",
-            f"Hidden covariance at the micro probe, as a search uses it by default: tau {_interval(hc)}; at the small probe "
-            f"of the table below {_interval(small)}. That the small probe ranks better was seen on NAS-Bench-NLP after the "
-            "fact (experiments/paper/results/report.md); this is the test of it on another truth.",
+            f"Hidden covariance at the micro probe, as a search uses it by default: tau {_interval(hc)}; at the small "
+            f"probe of the table below {_interval(small)}. That the small probe ranks better was seen on NAS-Bench-NLP "
+            "after the fact (experiments/paper/results/report.md); this is the test of it on another truth.",
         ]
     rows = sorted(judged.items(), key=lambda item: _tau(item[1]), reverse=True)
     out += ["", "| proxy | tau [95%] | rho | ms | failures |", "|---|---|---|---|---|"]
