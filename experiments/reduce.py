@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,9 @@ from experiments.app import command
 from nas.benchmarks import Benchmark, Entry
 from nas.cli import guarded
 from nas.errors import ZeronasError
+from nas.journal import claim, made_folder
 from nas.judge import random_regret
+from nas.options import flag
 from nas.reduction import PICKS, Fit, Step, Table, fit, half, outcome
 from nas.report.files import number as show
 from nas.report.files import versions, write_csv, write_json, write_text
@@ -48,7 +49,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     config = {**config, "proxies": {}}  # nothing is scored
     settings = make(config)
     benchmark, space = settings.needed_truth(), settings.space
-    folder = _folder(config)
+    folder = made_folder(run_folder(config, "reduce"))
+    claim(folder, identity(config, "reduce")[0], flag(config, "fresh"))
     members = [entry for entry in benchmark.entries if space.contains(entry.architecture)]
     halves = {name: [e for e in members if half(e.key) == name] for name in ("fitting", "testing")}
     described = {e.key: space.describe(e.architecture) for e in members}
@@ -87,29 +89,6 @@ def _share(config: Mapping[str, Any], key: str) -> float:
     if not 0 < value < 1:
         raise ZeronasError(f"{key} must lie between 0 and 1, both excluded, but got {config[key]!r}.")
     return value
-
-
-def _folder(config: Mapping[str, Any]) -> Path:
-    """Makes the run folder; one that holds another run is refused, unless ``fresh``."""
-    folder, wanted = run_folder(config, "reduce"), identity(config, "reduce")[0]
-    path = folder / "identity.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else wanted
-    except OSError as error:
-        raise ZeronasError(
-            f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
-        ) from None
-    except json.JSONDecodeError:
-        before = {}
-    if before != wanted and not config["fresh"]:
-        key = min(key for key in {*before, *wanted} if before.get(key) != wanted.get(key))
-        raise ZeronasError(
-            f"The run folder '{folder}' holds another run ({key} was {before.get(key)!r} there, is "
-            f"{wanted.get(key)!r} now); use another run.dir, or fresh=true to start over."
-        )
-    write_text(path, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
-    return folder
 
 
 def _published(space: Space[Any]) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from experiments.arch import read_architecture
 from nas import benchmarks
 from nas.cli import guarded
 from nas.errors import ZeronasError
+from nas.journal import made_folder
 from nas.options import flag, mapping
 from nas.report import plots
 from nas.report.files import number, versions, write_json, write_text
+from nas.settings import DEFAULT_BENCHMARK
 from nas.settings import number as checked_number
 from nas.train import protocol as protocols
 from nas.train.protocol import Protocol
@@ -136,40 +138,27 @@ def _device(wanted: Any) -> str:
 def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: str, seed: int) -> Path:
     run = mapping(config, "run", "run.dir=FOLDER")
     digest = hashlib.sha256(json.dumps([protocol.hash, fingerprint]).encode()).hexdigest()[:8]
-    folder = Path(str(run["dir"])) if run["dir"] else Path(str(run["root"])) / f"train-{key}-s{seed}-{digest}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise ZeronasError(
-            f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
-        ) from None
-    return folder
+    return made_folder(
+        Path(str(run["dir"])) if run["dir"] else Path(str(run["root"])) / f"train-{key}-s{seed}-{digest}"
+    )
 
 
 def _standing(space: str, protocol: Protocol, corpus: Corpus, value: float | None) -> dict[str, Any]:
     """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
-    for name in benchmarks.BENCHMARKS:
-        kind = benchmarks.BENCHMARKS.get(name)
-        if value is None or kind.space != space or not issubclass(kind, benchmarks.MiniTable):
-            continue
-        benchmark = benchmarks.get(name)
-        assert isinstance(benchmark, benchmarks.MiniTable)
-        sheet = benchmark.sheet
-        if sheet["protocol_hash"] != protocol.hash:
-            continue
-        if sheet["corpus"]["fingerprint"] != corpus.fingerprint:
-            return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
-        around = benchmark.interval(value, 1, member=False)
-        standing = {
-            "benchmark": name,
-            **vars(benchmark.standing(value, member=False)),
-            "noise": None if around is None else [vars(end) for end in around],
-            "caveat": benchmark.caveat,
-        }
-        return {"standing": standing, "note": ""}
-    return {"standing": None, "note": ""}
+    benchmark = benchmarks.get(DEFAULT_BENCHMARK[space][1])
+    assert isinstance(benchmark, benchmarks.MiniTable)
+    if value is None or benchmark.sheet["protocol_hash"] != protocol.hash:
+        return {"standing": None, "note": ""}
+    if benchmark.sheet["corpus"]["fingerprint"] != corpus.fingerprint:
+        return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
+    around = benchmark.interval(value, 1, member=False)
+    standing = {
+        "benchmark": benchmark.name,
+        **vars(benchmark.standing(value, member=False)),
+        "noise": None if around is None else [vars(end) for end in around],
+        "caveat": benchmark.caveat,
+    }
+    return {"standing": standing, "note": ""}
 
 
 def _plot(path: Path, results: dict[str, Any]) -> None:

@@ -4,15 +4,90 @@ from __future__ import annotations
 
 import fcntl
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nas.errors import ZeronasError
 from nas.evaluate import Evaluation
+from nas.report.files import write_text
 from proxies.base import Score
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "claim", "drop_partial_line", "lock", "made_folder", "whole_lines"]
+
+
+def made_folder(folder: Path) -> Path:
+    """Makes a run folder, finds out whether it can be written, and returns it.
+
+    Raises:
+        ZeronasError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise ZeronasError(
+            f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
+        ) from None
+
+
+def claim(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> None:
+    """Writes down what the run in a folder is, unless another one is there.
+
+    Args:
+        fresh: forget what was there.
+
+    Raises:
+        ZeronasError: the folder holds another run, or cannot be read or written.
+    """
+    path = folder / "identity.json"
+    if fresh or not path.exists():
+        write_text(path, json.dumps(identity, indent=1, sort_keys=True) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        before = {}
+    except OSError as error:
+        raise ZeronasError(
+            f"The run folder '{folder}' cannot be read (identity.json: {error.strerror}); choose another with "
+            "run.dir=FOLDER."
+        ) from None
+    changed = sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key))
+    if changed:
+        key = changed[0]
+        raise ZeronasError(
+            f"The run folder '{folder}' holds another run ({key} was {before.get(key)!r} there, is "
+            f"{identity.get(key)!r} now); use another run.dir, or fresh=true to start over."
+        )
+
+
+def lock(path: Path) -> TextIO | None:
+    """Returns the lock file at ``path``, held until it is closed, or None where another process holds it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Returns the lines of a journal, none where it is not there; a last one that a kill cut off is left out."""
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1].splitlines()
+
+
+def drop_partial_line(path: Path) -> None:
+    """Removes a last line that a kill cut off, so that the next one stands alone."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
 
 
 class Journal:
@@ -30,53 +105,23 @@ class Journal:
     def __init__(self, folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> None:
         self.folder = folder
         self.known: dict[str, Evaluation] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (folder / ".lock").open("w")
-        except OSError as error:
-            raise ZeronasError(
-                f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
-            ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        held = lock(made_folder(folder) / ".lock")
+        if held is None:
             raise ZeronasError(
                 f"Another process is writing to the run folder '{folder}'; wait for it or choose run.dir=FOLDER."
-            ) from None
+            )
+        self._lock = held
         path = folder / "journal.jsonl"
         if fresh:
             path.unlink(missing_ok=True)
-            (folder / "identity.json").unlink(missing_ok=True)
-        self._check_identity(identity)
+        claim(folder, identity, fresh)
         (folder / "results.json").unlink(missing_ok=True)  # until the run ends, no earlier answer stands for it
-        if path.exists():
-            self._read(path)
+        self._read(path)
         self._file = path.open("a", encoding="utf-8")
 
-    def _check_identity(self, identity: Mapping[str, Any]) -> None:
-        path = self.folder / "identity.json"
-        if not path.exists():
-            _write_whole(path, json.dumps(identity, indent=1, sort_keys=True) + "\n")
-            return
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError:
-            before = {}
-        changed = sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key))
-        if changed:
-            key = changed[0]
-            raise ZeronasError(
-                f"The run folder '{self.folder}' holds another run ({key} was {before.get(key)!r} there, is "
-                f"{identity.get(key)!r} now); use another run.dir, or fresh=true to start over."
-            )
-
     def _read(self, path: Path) -> None:
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):  # killed in the middle of a line: that evaluation is made again
-            with path.open("r+b") as file:
-                file.truncate(whole)
-        for number, line in enumerate(content[:whole].splitlines(), 1):
+        drop_partial_line(path)  # that evaluation is made again
+        for number, line in enumerate(whole_lines(path), 1):
             try:
                 entry = json.loads(line.decode("utf-8"))
                 scores = {
@@ -125,9 +170,3 @@ class Journal:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -24,8 +24,8 @@ __all__ = ["VARIANTS", "even", "main", "pilot_entries"]
 
 RESULTS = Path(__file__).parent / "results"
 
-#: name -> what differs from the protocol ``mini_rnn``
 WORKERS = 2
+#: name -> what differs from the protocol ``mini_rnn``
 VARIANTS: dict[str, dict[str, Any]] = {
     "chosen": {},
     "10,000 words, 16 streams": {"vocabulary": 10_000, "cutoffs": [1_000, 4_000], "batch": 16},

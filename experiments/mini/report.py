@@ -10,11 +10,11 @@ import dataclasses
 import json
 import statistics
 import sys
-from pathlib import Path
 from typing import Any
 
 from experiments.mini.pilot import RESULTS
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
+from experiments.paper.report import agreement_text, failures_text, markdown_table, number_text, tau_text
 from experiments.paper.runs import RESULTS as PAPER
 from experiments.paper.runs import ranked, read_results
 from experiments.paper.tables import grid, save
@@ -23,10 +23,11 @@ from nas.benchmarks import MiniTable
 from nas.cli import guarded
 from nas.effects import operation_test
 from nas.report.files import number, write_text
+from nas.report.rank import ordered
 from spaces.rnn import parse_cell
 from spaces.rnn.growth import GROWTHS, growth
 
-__all__ = ["main"]
+__all__ = ["RESULTS", "main", "report"]
 
 _SIZES = ("depth", "width", "flops")
 
@@ -42,8 +43,8 @@ def _proxies(space: str) -> Proxies:
     return {**chosen, **{name: {"name": name} for name in _SIZES}}
 
 
-def rank_tables() -> dict[str, Any]:
-    """Ranks both tables, draws the figures and returns what is committed."""
+def rank_tables() -> None:
+    """Ranks both tables, draws the figures and writes results/tables.json."""
     data: dict[str, Any] = {}
     for name in ("mini_rnn", "mini_bert"):
         benchmark = benchmarks.get(name)
@@ -53,7 +54,8 @@ def rank_tables() -> dict[str, Any]:
         stamp = f"{len(benchmark.entries)}"
         chosen = _proxies(space)
         sizes = ("probe=small",) if space == "rnn" else ("probe=small", "probe.bert.batch=8")
-        folder = ranked(f"../mini/rank_{name}_{stamp}", chosen, f"space={space}", f"benchmark={name}", *sizes)
+        what = (f"space={space}", f"benchmark={name}")
+        folder = ranked(f"rank_{name}_{stamp}", chosen, *what, *sizes, group="mini")
         found = read_results(folder)
         data[name] = {
             "sheet": {k: v for k, v in benchmark.sheet.items() if k != "notes"},
@@ -64,12 +66,8 @@ def rank_tables() -> dict[str, Any]:
             "versions": found["versions"],
         }
         if space == "rnn":
-            micro = ranked(
-                f"../mini/micro_{name}_{stamp}",
-                {"hidden_covariance": {"name": "hidden_covariance"}},
-                "space=rnn",
-                f"benchmark={name}",
-            )
+            covariance = {"hidden_covariance": {"name": "hidden_covariance"}}
+            micro = ranked(f"micro_{name}_{stamp}", covariance, *what, group="mini")
             data[name]["micro"] = read_results(micro)["proxies"]["hidden_covariance"]
         labels = [label for label in chosen if label.endswith("_corrected")]
         grid(RESULTS / f"{name}.png", folder, benchmark, labels, f"{name}, corrected metrics, untrained")
@@ -81,7 +79,6 @@ def rank_tables() -> dict[str, Any]:
         data["operations"] = dataclasses.asdict(test)
     data["growth"] = _divergence_by_growth()
     save(RESULTS / "tables.json", data)
-    return data
 
 
 def _divergence_by_growth() -> dict[str, dict[str, Any]]:
@@ -111,10 +108,12 @@ def report(data: dict[str, Any]) -> str:
     ]
     for name in ("mini_rnn", "mini_bert"):
         out += ["", *_table(name, data[name])]
+    rows = [
+        [kind, str(ends["cells"]), str(ends["diverged"]), number(ends["median loss"], 4)]
+        for kind, ends in data["growth"].items()
+    ]
     out += ["", "## Which cells diverge (mini_rnn)", ""]
-    out += ["| states can grow | cells | diverged | median loss of the others |", "|---|---|---|---|"]
-    for kind, ends in data["growth"].items():
-        out.append(f"| {kind} | {ends['cells']} | {ends['diverged']} | {number(ends['median loss'], 4)} |")
+    out += markdown_table(["states can grow", "cells", "diverged", "median loss of the others"], rows)
     out += [
         "",
         "The class follows from the graph alone (`spaces/rnn/growth.py`, the worst over weights). `reduction=stable` "
@@ -150,42 +149,36 @@ def _table(name: str, data: dict[str, Any]) -> list[str]:
     if agreement:
         shared, rest = agreement["shared"], agreement["shared, not of the pilot's half"]
         out[-1] += (
-            f" Agreement with NAS-Bench-NLP: tau {_interval(shared)} over {shared['cells']} shared cells, "
-            f"{_interval(rest)} over the {rest['cells']} that the protocol was not chosen on."
+            f" Agreement with NAS-Bench-NLP: tau {agreement_text(shared)} over {shared['cells']} shared cells, "
+            f"{agreement_text(rest)} over the {rest['cells']} that the protocol was not chosen on."
         )
     if "micro" in data:
-        hc, small = data["micro"]["agreement"], judged["hidden_covariance_1_released"]["agreement"]
+        hc, small = data["micro"], judged["hidden_covariance_1_released"]
         out += [
             "",
-            f"Hidden covariance at the micro probe, as a search uses it by default: tau {_interval(hc)}; at the small "
-            f"probe of the table below {_interval(small)}. That the small probe ranks better was seen on NAS-Bench-NLP "
+            f"Hidden covariance at the micro probe, as a search uses it by default: tau {tau_text(hc)}; at the small "
+            f"probe of the table below {tau_text(small)}. That the small probe ranks better was seen on NAS-Bench-NLP "
             "after the fact (experiments/paper/results/report.md); this is the test of it on another truth.",
         ]
-    rows = sorted(judged.items(), key=lambda item: _tau(item[1]), reverse=True)
-    out += ["", "| proxy | tau [95%] | rho | ms | failures |", "|---|---|---|---|---|"]
-    for label, one in rows:
-        a = one["agreement"]
-        failures = ", ".join(f"{n} {reason}" for reason, n in one["failures"].items()) or "0"
-        cells = ["n/a", "n/a"] if a is None or a["tau"] is None else [_interval(a), f"{a['rho']:+.3f}"]
-        out.append(f"| {label} | {cells[0]} | {cells[1]} | {number(one['milliseconds'], 3)} | {failures} |")
-    return [*out, "", f"[Scatter plots]({name}.png)"]
-
-
-def _tau(judged: dict[str, Any]) -> float:
-    tau = (judged["agreement"] or {"tau": None})["tau"]
-    return -2.0 if tau is None else float(tau)
-
-
-def _interval(agreement: dict[str, Any]) -> str:
-    low, high = agreement["tau_interval"]
-    return f"{agreement['tau']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    rows = [
+        [
+            label,
+            tau_text(one),
+            number_text((one["agreement"] or {}).get("rho")),
+            number(one["milliseconds"], 3),
+            failures_text(one),
+        ]
+        for label, one in ordered(judged)
+    ]
+    table = markdown_table(["proxy", "tau [95%]", "rho", "ms", "failures"], rows)
+    return [*out, "", *table, "", f"[Scatter plots]({name}.png)"]
 
 
 def main() -> None:
     """Ranks and writes the report."""
-    data = json.loads(json.dumps(rank_tables()))
-    path = Path(RESULTS) / "report.md"
-    write_text(path, report(data))
+    rank_tables()
+    path = RESULTS / "report.md"
+    write_text(path, report(json.loads((RESULTS / "tables.json").read_text(encoding="utf-8"))))
     print(f"report: {path}")
 
 

@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,18 @@ from nas.benchmarks.mini import COLUMNS, TABLES
 from nas.benchmarks.recipes import published_seeds
 from nas.cli import guarded
 from nas.errors import ZeronasError, did_you_mean
+from nas.journal import drop_partial_line
 from nas.report.files import versions, write_csv, write_json
 from nas.train import protocol as protocols
 from nas.train.corpus import docstrings
-from nas.train.table import Job, end_with_newline, read_lines, train_all
+from nas.train.table import Job, read_lines, train_all
 from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
 
 __all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"]
 
 RNN_CELLS = 300
 BERT_CONFIGURATIONS = 150
+FIRST = 150  # architectures trained before any of them is trained again
 REPEATED = 30
 JOURNALS = Path("runs") / "mini"
 _EQUAL = 1e-4
@@ -78,10 +81,10 @@ _ARCHITECTURES: dict[str, Callable[[], list[Any]]] = {"mini_rnn": rnn_cells, "mi
 
 
 def jobs(table: str, known: Known | None = None) -> list[Job]:
-    """Returns the trainings of a table: half of it once, then thirty of those with two more seeds, then the rest once.
+    """Returns the trainings of a table: 150 of it once, then thirty of those with two more seeds, then the rest once.
 
-    So a table that is not complete knows its noise all the same. The thirty are spread evenly over those of the half
-    that have a value; which they are is known, and they are in the list, once the half is trained.
+    So a table that is not complete knows its noise all the same. The thirty are spread evenly over those of the 150
+    that have a value; which they are is known, and they are in the list, once the 150 are trained.
 
     Args:
         known: the trainings there are, by job id.
@@ -90,22 +93,21 @@ def jobs(table: str, known: Known | None = None) -> list[Job]:
     protocol = protocols.get(table)
     first, *others = protocol.seeds
     once = [Job(a, protocol, first) for a in architectures]
-    half = once[: min(len(once), BERT_CONFIGURATIONS)]
-    records = [(known or {}).get(job.id) for job in half]
+    begun, rest = once[:FIRST], once[FIRST:]
+    records = [(known or {}).get(job.id) for job in begun]
     again: list[Job] = []
     if all(record is not None for record in records):
-        pairs = zip(half, records, strict=True)
+        pairs = zip(begun, records, strict=True)
         valid = [job.architecture for job, record in pairs if record and record["value"] is not None]
         count = min(REPEATED, len(valid))
         chosen = [valid[i * len(valid) // count] for i in range(count)]
         again = [Job(architecture, protocol, seed) for seed in others for architecture in chosen]
-    return half + again + once[len(half) :]
+    return begun + again + rest
 
 
 def wanted(table: str) -> int:
-    """Returns how many trainings the complete table has, if thirty of its first half have a value."""
-    protocol = protocols.get(table)
-    return len(_ARCHITECTURES[table]()) + REPEATED * (len(protocol.seeds) - 1)
+    """Returns how many trainings the complete table has, if thirty of its first 150 have a value."""
+    return len(_ARCHITECTURES[table]()) + REPEATED * (len(protocols.get(table).seeds) - 1)
 
 
 def write(table: str) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def recall(table: str) -> None:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     known = read_lines(path)
-    end_with_newline(path)
+    drop_partial_line(path)
     with (TABLES / f"{table}.csv").open(encoding="utf-8") as file, path.open("a", encoding="utf-8") as journal:
         for row in csv.DictReader(file):
             if (row["key"], sheet["protocol_hash"], int(row["seed"])) in known:
@@ -187,11 +189,7 @@ def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, 
     values = {(job.architecture.key, job.seed): r["value"] for job, r in done if r["value"] is not None}
     ceiling = _ceiling(values)
     seconds = [r["seconds"] for _, r in done if r["value"] is not None]
-    reasons: dict[str, int] = {}
-    for _, record in done:
-        if record["value"] is None:
-            reason = record["reason"].partition(":")[0]
-            reasons[reason] = reasons.get(reason, 0) + 1
+    reasons = Counter(r["reason"].partition(":")[0] for _, r in done if r["value"] is None)
     agreement = _agreement(values, protocol.seeds[0]) if table == "mini_rnn" else None
     kind = "word-level language models" if table == "mini_rnn" else "masked language models, stated reading"
     return {
@@ -274,9 +272,9 @@ def retrain(table: str) -> list[tuple[str, float, float]]:
     """Trains two architectures of a table again and returns (key, loss in the table, loss now) of each."""
     benchmark = benchmarks.get(table)
     assert isinstance(benchmark, benchmarks.MiniTable)
-    rows = [row for row in benchmark.trainings if row["loss"] and row["seed"] == str(benchmark.protocol.seeds[0])]
-    picked = [rows[len(rows) // 3], rows[2 * len(rows) // 3]]
     first = benchmark.protocol.seeds[0]
+    rows = [row for row in benchmark.trainings if row["loss"] and row["seed"] == str(first)]
+    picked = [rows[len(rows) // 3], rows[2 * len(rows) // 3]]
     again = [Job(benchmark.by_key[row["key"]].architecture, benchmark.protocol, first) for row in picked]
     path = JOURNALS / f"retrained-{table}.jsonl"
     path.unlink(missing_ok=True)
@@ -315,8 +313,7 @@ def main() -> None:
         if not only:
             recall(table)
             path = JOURNALS / f"{table}.jsonl"
-            half = BERT_CONFIGURATIONS
-            train_all(jobs(table)[:half], None, path, workers, _told)
+            train_all(jobs(table)[:FIRST], None, path, workers, _told)
             train_all(jobs(table, read_lines(path)), None, path, workers, _told)
         sheet = write(table)
         print(f"{table}: {sheet['finished']} of {sheet['wanted']} trainings; {' '.join(sheet['notes'])}")

@@ -11,7 +11,7 @@ from experiments.paper.metrics import bert_metrics, peers, rnn_metrics
 from experiments.paper.runs import RESULTS
 from experiments.paper.steps import READINGS
 
-__all__ = ["write_report"]
+__all__ = ["agreement_text", "failures_text", "markdown_table", "number_text", "tau_text", "write_report"]
 
 Data = Mapping[str, Any]
 
@@ -41,25 +41,35 @@ def _preface() -> str:
     )
 
 
-def _num(value: Any, digits: int = 3) -> str:
+def number_text(value: Any, digits: int = 3) -> str:
+    """Returns a number, with its sign where it has three digits (a correlation), or "n/a" for None."""
     return "n/a" if value is None else f"{value:+.{digits}f}" if digits == 3 else f"{value:.{digits}f}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the lines of a table."""
     return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *("| " + " | ".join(r) + " |" for r in rows)]
 
 
-def _tau(judged: Data | None, subset: str | None = None) -> str:
+def tau_text(judged: Data | None, subset: str | None = None) -> str:
+    """Returns tau and its interval of a judged metric, or of a subset of its architectures."""
     if judged is None:
         return "-"
     found = judged["subsets"].get(subset) if subset else judged["agreement"]
     if not found:
         return "n/a"
+    return agreement_text(found)
+
+
+def agreement_text(found: Data) -> str:
+    """Returns tau and its interval."""
     low, high = found["tau_interval"]
-    return f"{_num(found['tau'])} [{_num(low)}, {_num(high)}]" if low is not None else _num(found["tau"])
+    tau = number_text(found["tau"])
+    return tau if low is None else f"{tau} [{number_text(low)}, {number_text(high)}]"
 
 
-def _failures(judged: Data) -> str:
+def failures_text(judged: Data) -> str:
+    """Returns how many failures for which reason, "0" for none."""
     return ", ".join(f"{count} {reason}" for reason, count in judged["failures"].items()) or "0"
 
 
@@ -74,10 +84,10 @@ def _rnn_published(data: Data) -> list[str]:
             [
                 label,
                 published["column"],
-                _num(published["spearman"], 4),
-                _num(data["same_recipe"][label]["same"]["spearman"], 4),
-                _num(published["tau_of_column"]),
-                _num(published["tau"]),
+                number_text(published["spearman"], 4),
+                number_text(data["same_recipe"][label]["same"]["spearman"], 4),
+                number_text(published["tau_of_column"]),
+                number_text(published["tau"]),
             ]
         )
         if published["spearman"] < 0.99:
@@ -88,7 +98,7 @@ def _rnn_published(data: Data) -> list[str]:
     return [
         f"## RNN, released variant at the paper's sizes: {data['architectures']} cells drawn evenly over the loss",
         "",
-        *_table(
+        *markdown_table(
             [
                 "metric",
                 "published column",
@@ -126,13 +136,13 @@ def _rnn_truth(data: Data) -> list[str]:
         rows.append(
             [
                 label,
-                _num(column.get("tau")),
-                _num(column.get("subsets", {}).get(subset)),
-                _tau(released),
-                _tau(corrected),
-                _num((corrected["subsets"][subset] or {}).get("tau")),
+                number_text(column.get("tau")),
+                number_text(column.get("subsets", {}).get(subset)),
+                tau_text(released),
+                tau_text(corrected),
+                number_text((corrected["subsets"][subset] or {}).get("tau")),
                 f"{corrected['milliseconds']:.1f}",
-                _failures(released) + " / " + _failures(corrected),
+                failures_text(released) + " / " + failures_text(corrected),
             ]
         )
     for label in ("swap", "parameters", "depth", "width", "random"):
@@ -143,17 +153,17 @@ def _rnn_truth(data: Data) -> list[str]:
                 "",
                 "",
                 "",
-                _tau(one),
-                _num((one["subsets"][subset] or {}).get("tau")),
+                tau_text(one),
+                number_text((one["subsets"][subset] or {}).get("tau")),
                 f"{one['milliseconds']:.2f}",
-                _failures(one),
+                failures_text(one),
             ]
         )
     return [
         f"## RNN, all {data['architectures']:,} unique cells, probe small ({data['probe']['rnn']['embedding']} wide, "
         f"{data['probe']['rnn']['batch']} x {data['probe']['rnn']['steps']})",
         "",
-        *_table(
+        *markdown_table(
             [
                 "metric",
                 "published column: tau over trainings",
@@ -185,7 +195,7 @@ def _probe_agreement(data: Data) -> list[str]:
         best = max((a for a in agreements if a is not None), default=None)
         found = data["all cells"].get(label)
         if found is None:
-            rows.append([label, "none", _num(best), "", "", "", ""])
+            rows.append([label, "none", number_text(best), "", "", "", ""])
             continue
         probe = probes[found["probe"]]
         inside = found["subsets"]["loss below 5"] or {}
@@ -193,11 +203,11 @@ def _probe_agreement(data: Data) -> list[str]:
             [
                 label,
                 found["probe"],
-                _num(probe["spearman"][label]),
+                number_text(probe["spearman"][label]),
                 f"{probe['milliseconds, all metrics']:.0f} ({found['milliseconds']:.1f})",
-                _tau(found),
-                _num(inside.get("tau")),
-                _failures(found),
+                tau_text(found),
+                number_text(inside.get("tau")),
+                failures_text(found),
             ]
         )
     names = "; ".join(f"{n} ({p['milliseconds, all metrics']:.0f} ms)" for n, p in probes.items())
@@ -205,7 +215,7 @@ def _probe_agreement(data: Data) -> list[str]:
         f"## RNN, the cheapest probe that ranks {data['cells']} cells as the paper's sizes do (Spearman "
         f"{data['threshold']:.2f} or more), and tau at it over all unique cells",
         "",
-        *_table(
+        *markdown_table(
             [
                 "metric, released",
                 "cheapest probe that agrees",
@@ -234,7 +244,7 @@ def _costs(data: Data) -> list[str]:
     return [
         "## One pass: all metrics of an architecture together, over the most expensive alone",
         "",
-        *_table(["metrics", "together, ms", "most expensive", "alone, ms", "ratio"], rows),
+        *markdown_table(["metrics", "together, ms", "most expensive", "alone, ms", "ratio"], rows),
         "",
         f"Processor time of {data['architectures']} architectures, least of three passes; RNN at 192 wide and 20 x 35, "
         "BERT at a batch of 8.",
@@ -262,11 +272,11 @@ def _bert_published(data: Data) -> list[str]:
             [
                 label,
                 published.get("column", "-"),
-                _num(published.get("spearman"), 4),
-                _num(published.get("tau_of_column")),
-                _tau(judged),
-                _num((judged["subsets"]["256, 4 layers"] or {}).get("tau")),
-                _failures(judged),
+                number_text(published.get("spearman"), 4),
+                number_text(published.get("tau_of_column")),
+                tau_text(judged),
+                number_text((judged["subsets"]["256, 4 layers"] or {}).get("tau")),
+                failures_text(judged),
             ]
         )
     equal, of = data["parameters_equal"]
@@ -277,7 +287,7 @@ def _bert_published(data: Data) -> list[str]:
         f"Parameter counts equal the published ones in {equal} of {of} trainings. Batch {sizes['batch']} x "
         f"{sizes['steps']} tokens, the released random stream, drop-out on, padding {sizes['padding']}.",
         "",
-        *_table(
+        *markdown_table(
             [
                 "metric",
                 "published column",
@@ -319,12 +329,11 @@ def _bert_corrected(data: Data) -> list[str]:
         cells = [label]
         for reading in READINGS:
             judged = data[reading]["proxies"].get(label)
-            cells.append(_tau(judged))
-            cells.append("-" if judged is None else _num((judged["subsets"][inside] or {}).get("tau")))
+            cells.append(tau_text(judged))
+            cells.append("-" if judged is None else number_text((judged["subsets"][inside] or {}).get("tau")))
         rows.append(cells)
     for name, found in data["baselines"].items():
-        low, high = found["tau_interval"]
-        rows.append([name, f"{_num(found['tau'])} [{_num(low)}, {_num(high)}]", "", "", "", "", ""])
+        rows.append([name, agreement_text(found), "", "", "", "", ""])
     header = ["metric"] + [text for reading in READINGS for text in (reading, f"{reading}, in 256/4")]
     peers_text = []
     for label, text in (
@@ -343,7 +352,7 @@ def _bert_corrected(data: Data) -> list[str]:
     return [
         "## BERT, corrected metrics and the peers' in all three readings, tau over 491 unique configurations",
         "",
-        *_table(header, rows),
+        *markdown_table(header, rows),
         "",
         *peers_text,
         "",
@@ -358,9 +367,9 @@ def _rounding_noise(data: Data) -> list[str]:
         [
             name,
             f"{m['float32 over float64, median']:.3g}",
-            _num(m["Spearman float32 with float64"]),
-            _num(m["Spearman between seeds"]),
-            _num(m["tau between seeds"]),
+            number_text(m["Spearman float32 with float64"]),
+            number_text(m["Spearman between seeds"]),
+            number_text(m["tau between seeds"]),
         ]
         for name, m in data["metrics"].items()
     ]
@@ -368,7 +377,7 @@ def _rounding_noise(data: Data) -> list[str]:
         f"## BERT gradient metrics are rounding noise ({data['configurations']} configurations, "
         f"{data['batch']} x {data['steps']} tokens)",
         "",
-        *_table(
+        *markdown_table(
             ["metric", "float32 / float64", "Spearman float32-float64", "Spearman seed-seed", "tau seed-seed"], rows
         ),
         "",
@@ -392,16 +401,16 @@ def _ablations(data: Data) -> list[str]:
                 [
                     label,
                     f"{init['coefficient of variation, median']:.3g} ({init['coefficient of variation, largest']:.2g})",
-                    f"{_num(init['tau between replicates, mean'])} ({_num(init['tau between replicates, least'])})",
-                    f"{_num(init['tau with truth, mean'])} [{_num(low)}, {_num(high)}]",
+                    f"{number_text(init['tau between replicates, mean'])} ({number_text(init['tau between replicates, least'])})",
+                    f"{number_text(init['tau with truth, mean'])} [{number_text(low)}, {number_text(high)}]",
                     f"{batch['coefficient of variation, median']:.3g} ({batch['coefficient of variation, largest']:.2g})",
-                    f"{_num(batch['tau between replicates, mean'])} ({_num(batch['tau between replicates, least'])})",
+                    f"{number_text(batch['tau between replicates, mean'])} ({number_text(batch['tau between replicates, least'])})",
                 ]
             )
         out += [
             f"### {space.upper()}",
             "",
-            *_table(
+            *markdown_table(
                 [
                     "metric",
                     "initialisation: variation, median (largest)",

@@ -27,9 +27,9 @@ def composed(command: str, *overrides: str) -> dict[str, Any]:
         return plain(compose(config_name=command, overrides=list(overrides)))
 
 
-def ranked(name: str, proxies: Proxies, *overrides: str, baselines: bool = True) -> Path:
-    """Ranks a benchmark with the given proxies in the folder ``runs/paper/NAME`` and returns the folder."""
-    folder = Path("runs") / "paper" / name
+def ranked(name: str, proxies: Proxies, *overrides: str, baselines: bool = True, group: str = "paper") -> Path:
+    """Ranks a benchmark with the given proxies in the folder ``runs/GROUP/NAME`` and returns the folder."""
+    folder = Path("runs") / group / name
     config = composed("rank", f"run.dir={folder}", f"baselines={str(baselines).lower()}", *overrides)
     rank.run({**config, "proxies": proxies})
     return folder

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -259,11 +259,13 @@ class Benchmark(ABC):
         return [entry for entry, flag in zip(self.entries, keep, strict=True) if flag]
 
 
+@lru_cache
 def _median_deviation(count: int) -> float:
     """Returns the median of the standard deviation (ddof 1) of so many draws from a normal distribution of deviation 1.
 
     Draws are independent: its square times (count - 1) is chi-squared with count - 1 degrees of freedom.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv
 
-    return math.sqrt(float(chi2.median(count - 1)) / (count - 1))
+    half = (count - 1) / 2  # the median of chi-squared with 2 * half degrees of freedom is 2 gammaincinv(half, 1/2)
+    return math.sqrt(float(gammaincinv(half, 0.5)) / half)

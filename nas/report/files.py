@@ -8,29 +8,42 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nas import __version__
 from nas.errors import ZeronasError
 
-__all__ = ["number", "plain", "versions", "write_csv", "write_json", "write_text"]
+__all__ = ["number", "plain", "replacing", "versions", "write_csv", "write_json", "write_text"]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file through a temporary one.
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens a temporary file beside ``path`` that takes its place when the block ends well.
 
     Raises:
         ZeronasError: the folder cannot be written.
     """
     try:
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
+        with partial.open("wb") as file:
+            yield file
         partial.replace(path)
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all.
+
+    Raises:
+        ZeronasError: the folder cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

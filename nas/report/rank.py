@@ -20,7 +20,7 @@ from nas.settings import Settings
 from proxies.base import Proxy
 from spaces.base import Space
 
-__all__ = ["lines", "noise_line", "published_lines", "report"]
+__all__ = ["lines", "noise_line", "ordered", "published_lines", "report"]
 
 
 def report(
@@ -166,7 +166,7 @@ def _plot(
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns the table that the command prints, one line a proxy, best tau first."""
     shown = [["proxy", "tau [95%]", "rho [95%]", "top-10% recall", "ms/architecture", "failures", "ties"]]
-    for label, r in _ordered(results):
+    for label, r in ordered(results["proxies"]):
         a = r["agreement"]
         failures = ", ".join(f"{n} {reason}" for reason, n in r["failures"].items()) or "0"
         cells = ["n/a"] * 3
@@ -194,13 +194,15 @@ def noise_line(results: Mapping[str, Any]) -> str:
     )
 
 
-def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def ordered(judged: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Returns (label, judgement) of the proxies, best tau first, those without one last."""
+
     def tau(item: tuple[str, dict[str, Any]]) -> float:
         agreement = item[1]["agreement"]
         value = agreement["tau"] if agreement else math.nan
         return -9.0 if value is None or math.isnan(value) else value
 
-    return sorted(results["proxies"].items(), key=tau, reverse=True)
+    return sorted(judged.items(), key=tau, reverse=True)
 
 
 def published_lines(results: Mapping[str, Any]) -> list[str]:
@@ -228,7 +230,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "| proxy | tau [95%] | rho [95%] | top-10% recall | ms/architecture | failures | ties |",
         "|---|---|---|---|---|---|---|",
     ]
-    for line, (label, _) in zip(lines(results)[1:], _ordered(results), strict=True):
+    for line, (label, _) in zip(lines(results)[1:], ordered(results["proxies"]), strict=True):
         cells = [cell for cell in line[len(label) :].split("  ") if cell.strip()]
         out.append(f"| {label} | " + " | ".join(cell.strip() for cell in cells) + " |")
     out += ["", f"- {noise_line(results)}"] + [f"- {text}" for text in published_lines(results)]

@@ -118,10 +118,12 @@ def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:
 def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchmark | None) -> dict[str, Any]:
     counts = settings.space.counts(chosen.architecture)
     entry = _entry(benchmark, chosen.architecture)
-    standing = benchmark.place(entry) if benchmark and entry else None
-    around = (
-        benchmark.interval(entry.value, len(entry.runs), entry.key in benchmark.by_key) if benchmark and entry else None
-    )
+    standing = around = None
+    trained_here = False
+    if benchmark is not None and entry is not None:
+        trained_here = entry.key not in benchmark.by_key
+        standing = benchmark.place(entry)
+        around = benchmark.interval(entry.value, len(entry.runs), member=not trained_here)
     return {
         "key": chosen.architecture.key,
         "chosen_by": reason,
@@ -132,7 +134,7 @@ def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchm
         "truth": None if entry is None else entry.value,
         "standing": None if standing is None else vars(standing),
         "noise": None if around is None else {"best": vars(around[0]), "worst": vars(around[1])},
-        "trained_here": entry is not None and benchmark is not None and entry.key not in benchmark.by_key,
+        "trained_here": trained_here,
         "architecture": settings.space.readable(chosen.architecture).to_json(),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import ZeronasError
+from nas.journal import drop_partial_line, lock, whole_lines
 from nas.train.protocol import Protocol
 
-__all__ = ["Job", "end_with_newline", "read_lines", "train_all"]
+__all__ = ["Job", "read_lines", "train_all"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ def read_lines(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
         ZeronasError: a line is no record.
     """
     found: dict[tuple[str, str, int], dict[str, Any]] = {}
-    content = path.read_bytes() if path.exists() else b""
-    lines = content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(whole_lines(path), start=1):
         try:
             record = json.loads(line)
             found[record["key"], record["protocol"], record["seed"]] = record
@@ -77,14 +75,12 @@ def train_all(
     prints = {size: load(corpus, size).fingerprint for size in vocabularies}  # fills the cache before workers read it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_suffix(".lock").open("w")
+        held = lock(path.with_suffix(".lock"))
     except OSError as error:
         raise ZeronasError(f"'{path.parent}' cannot be written ({error.strerror}); choose another folder.") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.") from None
-    with lock:
+    if held is None:
+        raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
+    with held:
         known = read_lines(path)
         wanted = {job.id: job for job in jobs}
         for ident, job in wanted.items():
@@ -95,7 +91,7 @@ def train_all(
                     f"{print_[:12]}); their losses are not comparable. Choose another folder."
                 )
         missing = [job for ident, job in wanted.items() if ident not in known]
-        end_with_newline(path)
+        drop_partial_line(path)
         with path.open("a", encoding="utf-8") as file:
 
             def keep(ident: tuple[str, str, int], record: dict[str, Any]) -> None:
@@ -112,15 +108,6 @@ def train_all(
             else:
                 _spread(missing, corpus, workers, keep)
     return [known[job.id] for job in jobs]
-
-
-def end_with_newline(path: Path) -> None:
-    """Removes a line that was cut off, so that the next one stands alone."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
 
 
 def _spread(

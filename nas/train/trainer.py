@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import torch
 import spaces
 from nas import seeds
 from nas.errors import ZeronasError
+from nas.report.files import replacing
 from nas.train.corpus import Corpus
 from nas.train.models import Model, make_model
 from nas.train.protocol import BertProtocol, Protocol, RNNProtocol
@@ -276,11 +275,10 @@ def load_model(path: Path | str) -> tuple[Model, tuple[str, ...]]:
 def _save(path: Path, content: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            torch.save(content, file)
-        os.replace(file.name, path)
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spaces.rnn.cell import Cell
 
@@ -19,8 +19,7 @@ __all__ = ["GROWTHS", "growth"]
 GROWTHS = ("bounded", "linear", "exponential", "superexponential")
 
 
-@dataclass(frozen=True)
-class _Size:
+class _Size(NamedTuple):
     """|v| <= gain * M ** degree + const, where M is the largest of the unbounded states' last values.
 
     ``bound`` is the constant of a value of degree 0 where it is known (0 to 1 for squashed ones), else infinite;

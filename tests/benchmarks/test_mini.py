@@ -17,6 +17,7 @@ from experiments import rank as rank_app
 from experiments import search as search_app
 from experiments import train as train_app
 from experiments.arch import read_architecture
+from experiments.mini import report as mini_report
 from experiments.mini import tables
 from nas import benchmarks, truth
 from nas.benchmarks import base, mini
@@ -88,6 +89,13 @@ def test_entries_are_means_of_their_runs_and_the_datasheet_counts_them(name: str
     best = min(np.mean(values) for values in by_key.values())
     assert benchmark.best.value == pytest.approx(best)
     assert benchmark.standing(benchmark.best.value).rank == 1
+
+
+def test_the_report_is_what_the_numbers_give() -> None:
+    data = json.loads((mini_report.RESULTS / "tables.json").read_text(encoding="utf-8"))
+    assert mini_report.report(data) == (mini_report.RESULTS / "report.md").read_text(encoding="utf-8")
+    for name in ("mini_rnn", "mini_bert"):
+        assert data[name]["architectures"] == len(benchmarks.get(name).entries)
 
 
 def test_the_cells_are_those_of_the_generator_in_all_three_sizes() -> None:

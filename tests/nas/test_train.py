@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +18,25 @@ from nas.train import corpus as corpora
 from nas.train import protocol as protocols
 from nas.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
 from nas.train.models import MaskedModel, WordModel, make_model, scaled
-from nas.train.protocol import BertProtocol, Protocol, RNNProtocol
+from nas.train.protocol import BertProtocol, RNNProtocol
 from nas.train.table import Job, read_lines, train_all
 from nas.train.trainer import CHECKPOINT, load_model, save_model, train
 from spaces.bert.config import BertConfig, Layer
 from spaces.bert.readings import plan
 from spaces.rnn import named_cell
 
-RNN = RNNProtocol(
+PLAIN = RNNProtocol(
     name="tiny",
     steps=24,
     batch=4,
     sequence=8,
     learning_rate=1e-2,
-    warmup=2,
     embedding=8,
-    hidden=(8, 8),
-    evaluations=4,
-    dropout=0.1,
-    weight_drop=0.1,
-    activation=2.0,
-    slowness=1.0,
+    hidden=(8,),
     vocabulary=40,
     cutoffs=(10,),
 )
+RNN = replace(PLAIN, hidden=(8, 8), warmup=2, evaluations=4, dropout=0.1, weight_drop=0.1, activation=2.0, slowness=1.0)
 BERT = BertProtocol(
     name="tiny",
     steps=12,
@@ -149,16 +145,14 @@ def test_the_cached_corpus_is_the_one_that_was_read(tmp_path: Path, corpus: Corp
 
 
 def test_the_hash_is_of_everything_but_the_name() -> None:
-    import dataclasses
-
-    assert dataclasses.replace(RNN, name="other").hash == RNN.hash
+    assert replace(RNN, name="other").hash == RNN.hash
     seen = {RNN.hash}
-    for field in dataclasses.fields(RNN):
+    for field in fields(RNN):
         if field.name == "name":
             continue
         value = getattr(RNN, field.name)
         other = {tuple: lambda v: (*v, 20), str: lambda v: v + "x"}.get(type(value), lambda v: v + 1)(value)
-        changed = dataclasses.replace(RNN, **{field.name: other})
+        changed = replace(RNN, **{field.name: other})
         assert changed.hash not in seen, field.name
         seen.add(changed.hash)
 
@@ -243,18 +237,7 @@ def test_an_interrupted_training_continues_to_the_bit(kind: str, corpus: Corpus,
 
 def test_a_cell_learns_what_follows_what(corpus: Corpus) -> None:
     """Each word of the text has one successor; only where a line begins must be guessed, one token in thirteen."""
-    protocol = RNNProtocol(
-        name="t",
-        steps=300,
-        batch=4,
-        sequence=16,
-        learning_rate=2e-2,
-        embedding=16,
-        hidden=(32,),
-        evaluations=1,
-        vocabulary=40,
-        cutoffs=(10,),
-    )
+    protocol = replace(PLAIN, steps=300, sequence=16, learning_rate=2e-2, embedding=16, hidden=(32,), evaluations=1)
     made, _ = train(named_cell("LSTM"), protocol, corpus)
     untrained = make_model(named_cell("LSTM"), protocol, corpus.vocabulary).validate(corpus)
     assert untrained > math.log(20)
@@ -262,18 +245,8 @@ def test_a_cell_learns_what_follows_what(corpus: Corpus) -> None:
 
 
 def test_a_masked_model_learns_what_stands_between(corpus: Corpus) -> None:
-    protocol = BertProtocol(
-        name="t",
-        steps=250,
-        batch=16,
-        sequence=13,
-        learning_rate=3e-3,
-        warmup=20,
-        evaluations=1,
-        vocabulary=40,
-        cutoffs=(10,),
-        divisor=4,
-    )
+    changes = {"steps": 250, "batch": 16, "sequence": 13, "learning_rate": 3e-3, "warmup": 20, "evaluations": 1}
+    protocol = replace(BERT, **changes, divisor=4, dropout=0.0)
     convolution = BertConfig(128, (Layer("DSC", 5, 2, 512, 1), Layer("DSC", 5, 2, 512, 1)))
     made, _ = train(convolution, protocol, corpus)
     assert made.value is not None and made.value < 2.0 < math.log(20)
@@ -296,17 +269,7 @@ def test_a_state_that_overflows_is_counted_and_a_training_of_such_updates_diverg
         "node_1": {"op": "linear", "input": ["x", "h_prev_0"]},
         "h_new_0": {"op": "elementwise_prod", "input": ["node_0", "node_1"]},
     }
-    protocol = RNNProtocol(
-        name="t",
-        steps=60,
-        batch=4,
-        sequence=32,
-        learning_rate=1.0,
-        embedding=8,
-        hidden=(8,),
-        vocabulary=40,
-        cutoffs=(10,),
-    )
+    protocol = replace(PLAIN, steps=60, sequence=32, learning_rate=1.0)
     made, _ = train(spaces.get("rnn").parse(squared), protocol, corpus)
     assert made.value is None
     assert made.reason.startswith("diverged: ") and made.skipped > 3
@@ -450,7 +413,7 @@ def test_transforms_are_orthonormal_and_keep_their_input(corpus: Corpus) -> None
             ]
             wanted = torch.nn.functional.layer_norm(x[0] + torch.from_numpy(np.concatenate(mixed, 1)).float(), (16,))
             torch.testing.assert_close(layer(x)[0], wanted, rtol=1e-4, atol=1e-4)
-    raw = BertProtocol(**{**_fields(BERT), "transform_residual": False})
+    raw = replace(BERT, transform_residual=False)
     counts = [sum(p.numel() for p in MaskedModel(config, p_, corpus.vocabulary).parameters()) for p_ in (BERT, raw)]
     assert counts[0] == counts[1]
 
@@ -463,12 +426,6 @@ def _first_rows(rows: int, columns: int) -> np.ndarray:
     return factor
 
 
-def _fields(protocol: Protocol) -> dict[str, Any]:
-    import dataclasses
-
-    return {field.name: getattr(protocol, field.name) for field in dataclasses.fields(protocol)}
-
-
 def test_a_text_in_one_line_is_cut_and_one_shorter_than_an_update_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "line.txt"
     path.write_text(" ".join(f"w{i % 20}" for i in range(4000)), encoding="utf-8")
@@ -478,7 +435,7 @@ def test_a_text_in_one_line_is_cut_and_one_shorter_than_an_update_is_refused(tmp
     short = tmp_path / "short.txt"
     short.write_text("\n".join(["one"] * 20), encoding="utf-8")
     for architecture, protocol in (
-        (named_cell("RNN"), RNNProtocol(**{**_fields(RNN), "batch": 5})),
+        (named_cell("RNN"), replace(RNN, batch=5)),
         (bert_configuration(), protocols.get("mini_bert", sequence=64)),
     ):
         with pytest.raises(ZeronasError, match="36 tokens to train on"):
