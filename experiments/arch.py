@@ -21,8 +21,8 @@ _KEY = re.compile(r"rnn-[0-9a-f]{20}|bert-[0-9a-f]{16}")
 def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None) -> Any:
     """Returns the architecture given as a file of JSON, JSON, decoded JSON, a run folder, a key, or a known cell.
 
-    A run folder (or its results.json) stands for what the search found; a key is looked for in the tables that are at
-    hand.
+    A run folder (or its results.json) stands for what the search found, or what was trained; a key is looked for in the
+    tables that are at hand.
 
     Raises:
         ZeronasError: nothing given, no such file or key, or a malformed architecture.
@@ -58,10 +58,12 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
 
 def _found(text: str, path: Path) -> Any:
     try:
-        found = json.loads(text)["found"]
-        return found["architecture"]
-    except (ValueError, KeyError, TypeError):
-        raise ZeronasError(f"'{path}' is not the answer of a search that found an architecture.") from None
+        results = json.loads(text)
+        return results.get("found", results)["architecture"]  # a training's names it itself
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ZeronasError(
+            f"'{path}' is not the answer of a search that found an architecture, nor of a training."
+        ) from None
 
 
 def _by_key(space: Space[Any], key: str, data_dir: str | None) -> Any:
@@ -73,10 +75,10 @@ def _by_key(space: Space[Any], key: str, data_dir: str | None) -> Any:
         if not benchmark.at_hand:
             continue
         try:
-            entry = benchmark.by_key.get(key)
+            found = benchmark.by_key.get(key) or benchmark.diverged.get(key)
         except MissingFile:
             continue
         asked.append(name)
-        if entry is not None:
-            return entry.architecture
+        if found is not None:
+            return found.architecture
     raise ZeronasError(f"No table at hand holds the architecture '{key}' (asked: {', '.join(asked)}).")

@@ -43,7 +43,10 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         print(f"truth: unknown, {settings.no_truth}")
     else:
         entry = settings.benchmark.lookup(architecture)
-        if entry is None:
+        if architecture.key in settings.benchmark.diverged:
+            reason = settings.benchmark.diverged[architecture.key].reason
+            print(f"truth: none, {settings.benchmark.name} trained it and it {reason}")
+        elif entry is None:
             print(f"truth: unknown, the architecture is not in {settings.benchmark.name}")
         else:
             truth = entry.value

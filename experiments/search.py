@@ -47,12 +47,13 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     note = ""
     with Journal(folder, identity(config, "search")[0], fresh=flag(config, "fresh")) as journal:
         scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
-        failed: dict[str, str] = {}
+        failed = {key: one.reason for key, one in settings.benchmark.diverged.items()} if settings.benchmark else {}
         if settings.trains:
             assert isinstance(settings.benchmark, MiniTable)
             candidates = [s.architecture for s in best(scored, settings.fitness, k)]
-            failed = train_missing(settings.benchmark, candidates, Path(config["run"]["root"]), settings.workers)
-            if failed or settings.benchmark.trained:
+            here = train_missing(settings.benchmark, candidates, Path(config["run"]["root"]), settings.workers)
+            failed = {**failed, **here}
+            if here or settings.benchmark.trained:
                 note = corpus_note(settings.benchmark)
         queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k, failed)
         members = pool.members if isinstance(pool, BenchmarkPool) else None

@@ -15,18 +15,20 @@ from experiments.arch import read_architecture
 from nas import benchmarks
 from nas.cli import guarded
 from nas.errors import ZeronasError
-from nas.journal import made_folder
+from nas.journal import claim, made_folder, run_lock
 from nas.options import flag, mapping
 from nas.report import plots
 from nas.report.files import number, versions, write_json, write_text
-from nas.settings import DEFAULT_BENCHMARK
+from nas.settings import DEFAULT_BENCHMARK, data_folder
 from nas.settings import number as checked_number
 from nas.train import protocol as protocols
 from nas.train.protocol import Protocol
 from nas.truth import corpus_note
+from nas.workers import out_of_memory
 
 if TYPE_CHECKING:
     from nas.train.corpus import Corpus
+    from nas.train.trainer import Training
 
 __all__ = ["main", "run"]
 
@@ -38,18 +40,44 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: a setting, the architecture or the corpus is wrong, or the run folder cannot be used.
     """
     from nas.train.corpus import load
-    from nas.train.trainer import CHECKPOINT, WEIGHTS, save_model, train
 
     space = spaces.get(**mapping(config, "space", "space.name=rnn"))
     protocol = _protocol(config, space.name)
-    architecture = read_architecture(space, config["arch"], config["data_dir"])
+    architecture = read_architecture(space, config["arch"], data_folder(config))
     seed = checked_number(config, "seed", "seed", low=0, high=2**63 - 1)
     device = _device(config["device"])
     corpus = load(config["corpus"], protocol.vocabulary)
+    fresh = flag(config, "fresh")
     folder = _folder(config, architecture.key, protocol, corpus.fingerprint, seed)
-    if flag(config, "fresh"):
-        for name in (CHECKPOINT, WEIGHTS):
-            (folder / name).unlink(missing_ok=True)
+    identity = {
+        "command": "train",
+        "architecture": architecture.key,
+        "seed": seed,
+        "protocol": protocol.hash,
+        "corpus": corpus.fingerprint,
+        "device": device,
+    }
+    with run_lock(folder):
+        claim(folder, identity, fresh)
+        return _trained(folder, space.name, architecture, protocol, corpus, seed, device, fresh)
+
+
+def _trained(
+    folder: Path,
+    space: str,
+    architecture: Any,
+    protocol: Protocol,
+    corpus: Corpus,
+    seed: int,
+    device: str,
+    fresh: bool,
+) -> dict[str, Any]:
+    from nas.train.trainer import CHECKPOINT, WEIGHTS, save_model, train
+
+    for name in (CHECKPOINT, WEIGHTS) if fresh else ():
+        (folder / name).unlink(missing_ok=True)
+    for name in ("results.json", "summary.md"):  # until the training ends, no earlier answer stands for it
+        (folder / name).unlink(missing_ok=True)
     print(
         f"training {architecture.key} under {protocol.name} ({protocol.hash}): {protocol.steps:,} updates on "
         f"{corpus.name}, {len(corpus.splits['train']):,} tokens, {device}",
@@ -59,16 +87,24 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     def report(step: int, value: float) -> None:
         print(f"update {step:,} of {protocol.steps:,}: validation loss {value:.4f}", file=sys.stderr, flush=True)
 
-    training, model = train(architecture, protocol, corpus, seed, device, folder, report)
+    try:
+        training, model = train(architecture, protocol, corpus, seed, device, folder, report)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ZeronasError(
+            f"There is not enough memory to train {architecture.key} under this protocol (hidden or divisor, batch and "
+            "sequence decide how much is needed); what was computed is kept."
+        ) from None
     results: dict[str, Any] = {
         "command": "train",
-        "space": space.name,
+        "space": space,
         "architecture": architecture.to_json(),
         "training": training.to_json(),
         "protocol": {**protocol.to_json(), "hash": protocol.hash},
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "made_of": corpus.made_of},
         "test_loss": None if training.value is None else model.validate(corpus, "test"),
-        **_standing(space.name, protocol, corpus, training.value),
+        **_standing(space, protocol, corpus, training),
         "device": device,
         "versions": versions(),
     }
@@ -115,7 +151,7 @@ def lines(results: dict[str, Any]) -> list[str]:
 
 def _protocol(config: dict[str, Any], space: str) -> Protocol:
     fields = mapping(config, "protocol", "protocol.steps=1000")
-    name = str(fields.pop("name"))
+    name = str(fields.pop("name", None))
     protocol = protocols.get(f"mini_{space}" if name == "mini" else name, **fields)
     if protocol.space != space:
         raise ZeronasError(f"Protocol '{name}' trains architectures of space '{protocol.space}', but space={space}.")
@@ -129,8 +165,8 @@ def _device(wanted: Any) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(str(wanted))
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
+        float(torch.zeros(1, device=device))
+    except (RuntimeError, AssertionError, NotImplementedError):
         raise ZeronasError(f"The device '{wanted}' is not there; auto, cpu and, with a GPU, cuda are.") from None
     return str(device)
 
@@ -143,18 +179,21 @@ def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: s
     )
 
 
-def _standing(space: str, protocol: Protocol, corpus: Corpus, value: float | None) -> dict[str, Any]:
+def _standing(space: str, protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:
     """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
+    value = training.value
     benchmark = benchmarks.get(DEFAULT_BENCHMARK[space][1])
     assert isinstance(benchmark, benchmarks.MiniTable)
     if value is None or benchmark.sheet["protocol_hash"] != protocol.hash:
         return {"standing": None, "note": ""}
     if benchmark.sheet["corpus"]["fingerprint"] != corpus.fingerprint:
         return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
-    around = benchmark.interval(value, 1, member=False)
+    entry = benchmark.by_key.get(training.key)  # an architecture of the table takes its own place in it
+    own = None if entry is None else entry.value
+    around = benchmark.interval(value, 1, entry is not None, own)
     standing = {
         "benchmark": benchmark.name,
-        **vars(benchmark.standing(value, member=False)),
+        **vars(benchmark.standing(value, entry is not None, own)),
         "noise": None if around is None else [vars(end) for end in around],
         "caveat": benchmark.caveat,
     }

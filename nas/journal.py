@@ -14,7 +14,7 @@ from nas.evaluate import Evaluation
 from nas.report.files import write_text
 from proxies.base import Score
 
-__all__ = ["Journal", "claim", "drop_partial_line", "lock", "made_folder", "whole_lines"]
+__all__ = ["Journal", "claim", "drop_partial_line", "lock", "made_folder", "run_lock", "whole_lines"]
 
 
 def made_folder(folder: Path) -> Path:
@@ -48,13 +48,14 @@ def claim(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> Non
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
+    except ValueError:  # damaged: not JSON, or not even text
         before = {}
     except OSError as error:
         raise ZeronasError(
             f"The run folder '{folder}' cannot be read (identity.json: {error.strerror}); choose another with "
             "run.dir=FOLDER."
         ) from None
+    before = before if isinstance(before, dict) else {}
     changed = sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key))
     if changed:
         key = changed[0]
@@ -73,6 +74,20 @@ def lock(path: Path) -> TextIO | None:
         file.close()
         return None
     return file
+
+
+def run_lock(folder: Path) -> TextIO:
+    """Returns the lock of a run folder, held until it is closed.
+
+    Raises:
+        ZeronasError: another process holds it.
+    """
+    held = lock(folder / ".lock")
+    if held is None:
+        raise ZeronasError(
+            f"Another process is writing to the run folder '{folder}'; wait for it or choose run.dir=FOLDER."
+        )
+    return held
 
 
 def whole_lines(path: Path) -> list[bytes]:
@@ -105,12 +120,7 @@ class Journal:
     def __init__(self, folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> None:
         self.folder = folder
         self.known: dict[str, Evaluation] = {}
-        held = lock(made_folder(folder) / ".lock")
-        if held is None:
-            raise ZeronasError(
-                f"Another process is writing to the run folder '{folder}'; wait for it or choose run.dir=FOLDER."
-            )
-        self._lock = held
+        self._lock = run_lock(made_folder(folder))
         path = folder / "journal.jsonl"
         if fresh:
             path.unlink(missing_ok=True)

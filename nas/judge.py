@@ -5,6 +5,7 @@ All proxy scores are "higher is better", and so is the ``truth`` given here (a l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -152,7 +153,9 @@ def ranked_regret(scores: Numbers, regrets: Numbers, queries: int) -> list[float
 
     Args:
         scores: of every member, higher first.
-        regrets: of every member, same order.
+        regrets: of every member, same order; infinite for one whose training diverged. A query of one is used up, and
+            the regret stays infinite until one has a value: where it is drawn among tied members, the expectation is
+            over the draws that hold one with a regret.
         queries: how many members are queried.
     """
     a, b = np.asarray(scores, dtype=float), np.asarray(regrets, dtype=float)
@@ -161,9 +164,10 @@ def ranked_regret(scores: Numbers, regrets: Numbers, queries: int) -> list[float
     for score in np.unique(a)[::-1]:
         if len(curve) >= queries:
             break
-        tied = b[a == score]
-        curve += random_regret(np.minimum(tied, best), min(len(tied), queries - len(curve)))
-        best = min(best, float(tied.min()))
+        tied = np.minimum(b[a == score], best)
+        valid, left = tied[np.isfinite(tied)], min(len(tied), queries - len(curve))
+        curve += random_regret(valid, left, len(tied) - len(valid)) if len(valid) else [math.inf] * left
+        best = float(tied.min())
     return curve
 
 

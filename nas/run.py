@@ -113,7 +113,7 @@ def verify(
     """Looks up the truth of the ``k`` best by fitness, best first, each once.
 
     Args:
-        failed: key -> why its training gave no truth.
+        failed: key -> why its training gave no truth, here or in the table.
     """
     queries = []
     for item in best(scored, fitness, k):

@@ -24,7 +24,7 @@ from proxies.probes import probe_for
 from proxies.tokens import fingerprint
 from spaces.base import Space
 
-__all__ = ["Settings", "choice", "identity", "make", "number"]
+__all__ = ["Settings", "choice", "data_folder", "identity", "make", "number", "run_folder"]
 
 #: space -> what ``benchmark=auto`` means: the public table where its file is at hand, else the project's own
 DEFAULT_BENCHMARK = {"rnn": ("nas_bench_nlp", "mini_rnn"), "bert": ("flexibert", "mini_bert")}
@@ -133,9 +133,7 @@ def _proxy(label: str, options: Mapping[str, Any], space: str) -> Proxy:
 def _benchmark(config: Mapping[str, Any], space: str, trains: bool) -> tuple[Benchmark | None, str]:
     options = dict(config["benchmark"])
     name = options.pop("name")
-    data_dir = config["data_dir"]
-    if data_dir is not None and not isinstance(data_dir, str):
-        raise ZeronasError(f"data_dir must be a folder, but got {data_dir!r}.")
+    data_dir = data_folder(config)
     if name == "none":
         return None, "benchmark=none was chosen"
     if name == "auto":
@@ -166,6 +164,18 @@ def _own_table(config: Mapping[str, Any]) -> str | None:
     public, own = DEFAULT_BENCHMARK[space]
     at_hand = given_folder(config["data_dir"]) is not None or benchmarks.get(public).at_hand
     return own if config.get("truth") == "train" or not at_hand else None
+
+
+def data_folder(config: Mapping[str, Any]) -> str | None:
+    """Returns ``config["data_dir"]`` if it is a folder's name or None.
+
+    Raises:
+        ZeronasError: it is anything else.
+    """
+    folder = config["data_dir"]
+    if folder is not None and not isinstance(folder, str):
+        raise ZeronasError(f"data_dir must be a folder, but got {folder!r}.")
+    return folder
 
 
 def number(

@@ -14,20 +14,21 @@ __all__ = ["corpus_note", "train_missing"]
 
 
 def train_missing(benchmark: MiniTable, architectures: Sequence[Any], root: Path, workers: int) -> dict[str, str]:
-    """Trains architectures that the table lacks and adds them to ``benchmark.trained``.
+    """Trains architectures that the table does not know and adds them to ``benchmark.trained``.
 
     Trainings are kept under ``root``, one line each, in a file for each protocol and corpus, and never done twice. The
     seed is that of the table's first trainings.
 
     Returns:
-        Key -> reason, of those that diverged.
+        Key -> reason, of those that diverged, here or in the table.
 
     Raises:
         ZeronasError: the journal there is damaged or in use, or cannot be written.
     """
-    missing = [a for a in dict.fromkeys(architectures) if benchmark.lookup(a) is None]
+    failed = {a.key: benchmark.diverged[a.key].reason for a in architectures if a.key in benchmark.diverged}
+    missing = [a for a in dict.fromkeys(architectures) if benchmark.lookup(a) is None and a.key not in failed]
     if not missing:
-        return {}
+        return failed
     from nas.train.corpus import docstrings
 
     protocol = benchmark.protocol
@@ -41,7 +42,6 @@ def train_missing(benchmark: MiniTable, architectures: Sequence[Any], root: Path
 
     print(f"training {len(missing)} candidates under the protocol {benchmark.protocol_name}", file=sys.stderr)
     records = train_all(jobs, None, path, min(workers, len(jobs)), report)
-    failed = {}
     for job, record in zip(jobs, records, strict=True):
         key = job.architecture.key
         if record["value"] is None:

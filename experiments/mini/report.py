@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import statistics
 import sys
 from typing import Any
@@ -61,7 +62,7 @@ def rank_tables() -> None:
             "sheet": {k: v for k, v in benchmark.sheet.items() if k != "notes"},
             "architectures": found["architectures"],
             "probe": found["config"]["probe"][space],
-            "noise": found["noise"],
+            "noise": {**found["noise"], **_spread(benchmark)},
             "proxies": found["proxies"],
             "versions": found["versions"],
         }
@@ -79,6 +80,27 @@ def rank_tables() -> None:
         data["operations"] = dataclasses.asdict(test)
     data["growth"] = _divergence_by_growth()
     save(RESULTS / "tables.json", data)
+
+
+def _spread(benchmark: MiniTable) -> dict[str, float | None]:
+    """How far 95% of the trainings are off at the best and at the median value, and how many that really covers.
+
+    The coverage is over all trainings of the repeatedly trained architectures: is one as near to the mean of the others
+    as the remaining architectures say it should be?
+    """
+    covered = []
+    for entry in benchmark.entries:
+        reach, count = benchmark.reach(entry.value, without=entry.key), len(entry.runs)
+        if count > 1 and reach is not None:
+            total = sum(run.value for run in entry.runs)
+            others = [(total - run.value) / (count - 1) for run in entry.runs]
+            allowed = reach * math.sqrt(count / (count - 1))
+            covered += [abs(run.value - mean) <= allowed for run, mean in zip(entry.runs, others, strict=True)]
+    return {
+        "reach_of_best": benchmark.reach(benchmark.best.value),
+        "reach_of_median": benchmark.reach(statistics.median(entry.value for entry in benchmark.entries)),
+        "coverage": statistics.mean(covered) if covered else None,
+    }
 
 
 def _divergence_by_growth() -> dict[str, dict[str, Any]]:
@@ -120,6 +142,7 @@ def report(data: dict[str, Any]) -> str:
         "is the space of the first two; without it evolution on hidden covariance ends among cells that cannot be "
         "trained.",
     ]
+    out += ["", *_pilot(json.loads((RESULTS / "pilot.json").read_text(encoding="utf-8")))]
     out += ["", "## The effect of the operation type in mini_bert", ""]
     test = data.get("operations")
     other = json.loads((PAPER / "reduction.json").read_text(encoding="utf-8"))["operation_test"]
@@ -145,6 +168,12 @@ def _table(name: str, data: dict[str, Any]) -> list[str]:
         f"{sheet['seconds']['median']:.0f} s a training. Noise ceiling: {ceiling}; failures: "
         f"{', '.join(f'{n} {reason}' for reason, n in sheet['failures'].items()) or 'none'}.",
     ]
+    if noise["coverage"] is not None:
+        out[-1] += (
+            f" 95% of a training's noise is within {number(noise['reach_of_best'], 2)} nats at the best value and "
+            f"{number(noise['reach_of_median'], 2)} at the median (checked on architectures left out: "
+            f"{noise['coverage']:.1%} of their trainings are)."
+        )
     agreement = sheet.get("agreement")
     if agreement:
         shared, rest = agreement["shared"], agreement["shared, not of the pilot's half"]
@@ -172,6 +201,32 @@ def _table(name: str, data: dict[str, Any]) -> list[str]:
     ]
     table = markdown_table(["proxy", "tau [95%]", "rho", "ms", "failures"], rows)
     return [*out, "", *table, "", f"[Scatter plots]({name}.png)"]
+
+
+def _pilot(data: dict[str, Any]) -> list[str]:
+    out = [
+        "## How the protocol of mini_rnn was chosen",
+        "",
+        f"`python -m experiments.mini.pilot`: {len(data['cells'])} cells that NAS-Bench-NLP holds too, spread evenly "
+        "over its losses, trained once under each protocol. All of them are of the half (by key hash) that the "
+        "agreement of the table's other half, above, leaves out.",
+        "",
+    ]
+    rows = []
+    for name, one in data["protocols"].items():
+        by_step = one["tau by updates"].values()
+        rows.append(
+            [
+                f"{name} ({one['hash']})",
+                agreement_text(one),
+                " ".join(f"{tau:+.2f}" for tau in by_step),
+                "-" if name == "chosen" else agreement_text(one["beside the chosen"]),
+                f"{len(data['cells']) - one['finite']}",
+                f"{one['seconds, median']:.0f}",
+            ]
+        )
+    header = ["protocol", "tau with NAS-Bench-NLP [95%]", "tau after each eighth", "more than the chosen [95%]"]
+    return [*out, *markdown_table([*header, "diverged", "s a cell"], rows)]
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from nas.benchmarks.base import Benchmark, Datasheet, Entry, Run, Standing
+from nas.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing
 from nas.benchmarks.flexibert import FlexiBERT
 from nas.benchmarks.mini import MiniBERT, MiniRNN, MiniTable
 from nas.benchmarks.nas_bench_nlp import NasBenchNLP
@@ -17,7 +17,7 @@ from nas.benchmarks.wikitext2 import NasBenchNLPWikiText2
 from nas.errors import ZeronasError, did_you_mean
 from nas.registry import Registry
 
-__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Entry", "MiniTable", "Run", "Standing", "get"]
+__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "get"]
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
 for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT):

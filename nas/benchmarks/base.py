@@ -20,11 +20,14 @@ from nas import judge
 from nas.benchmarks.data import cache_folder, given_folder
 from nas.errors import ZeronasError
 
-__all__ = ["Benchmark", "Datasheet", "Entry", "Run", "Standing"]
+__all__ = ["Benchmark", "Datasheet", "Diverged", "Entry", "Run", "Standing"]
 
 
 #: architectures that must have been trained more than once before a benchmark speaks of its noise
 _REPEATED = 10
+#: of those, how many of the nearest in value speak for a value: so many, or this share if it is more
+_NEAR = 15
+_NEAR_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,15 @@ class Entry:
     value: float
     runs: tuple[Run, ...]
     tasks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """One unique architecture that was trained and has no value, and why."""
+
+    key: str
+    architecture: Any
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -163,9 +175,9 @@ class Benchmark(ABC):
         return ""
 
     @property
-    def without_value(self) -> int:
-        """How many architectures were trained and have no value."""
-        return 0
+    def diverged(self) -> Mapping[str, Diverged]:
+        """Architecture key -> what was trained and has no value."""
+        return {}
 
     @property
     def sign(self) -> float:
@@ -187,11 +199,13 @@ class Benchmark(ABC):
         """Returns rank, percentile and regret of an entry, be it of the table or trained elsewhere."""
         return self.standing(entry.value, entry.key in self.by_key)
 
-    def standing(self, value: float, member: bool = True) -> Standing:
+    def standing(self, value: float, member: bool = True, own: float | None = None) -> Standing:
         """Returns rank, percentile and regret of a value in the benchmark's unit.
 
         Args:
             member: the value is that of an entry. One of another architecture is ranked among the entries and itself.
+            own: what the entry has in the table, where ``value`` is another of it, such as a further training's or an
+                end of an interval: it is ranked in its own place, and not against itself.
 
         Raises:
             ZeronasError: the value is not finite.
@@ -199,14 +213,14 @@ class Benchmark(ABC):
         if not math.isfinite(value):
             raise ZeronasError(f"The value {value} has no standing in benchmark '{self.name}'; a finite one is needed.")
         means, runs = self._sorted
-        signed = self.sign * value
-        better = len(means) - int(np.searchsorted(means, signed, side="right"))
-        worse = int(np.searchsorted(means, signed, side="left"))
+        signed, mine = self.sign * value, self.sign * (value if own is None else own)
+        better = len(means) - int(np.searchsorted(means, signed, side="right")) - (member and mine > signed)
+        worse = int(np.searchsorted(means, signed, side="left")) - (member and mine < signed)
         others = len(means) - 1 if member else len(means)
         return Standing(
             rank=better + 1,
             of=others + 1,
-            percentile=100.0 * min(1.0, worse / max(1, others)),
+            percentile=100.0 * worse / others if others else 100.0,
             regret=max(0.0, float(means[-1] - signed)),
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
             of_runs=len(runs) if member else len(runs) + 1,
@@ -240,19 +254,59 @@ class Benchmark(ABC):
         tau = judge.kendall([a for a, _ in pairs], [b for _, b in pairs])
         return None if tau is None else (tau, len(pairs))
 
-    def interval(self, value: float, trainings: int = 1, member: bool = True) -> tuple[Standing, Standing] | None:
+    @cached_property
+    def _deviations(self) -> list[tuple[float, str, np.ndarray]]:
+        """Value, key and how far each training is off, of the repeatedly trained, by value.
+
+        A training's distance from the mean of its n, itself among them, varies by 1 - 1/n of the noise, and is
+        stretched by as much.
+        """
+        found = []
+        for entry in sorted(self.entries, key=lambda entry: entry.value):
+            count = len(entry.runs)
+            if count > 1:
+                values = np.array([run.value for run in entry.runs])
+                found.append((entry.value, entry.key, np.abs(values - values.mean()) * math.sqrt(count / (count - 1))))
+        return found
+
+    def reach(self, value: float, without: str = "") -> float | None:
+        """Returns how far from its architecture's mean 95% of the trainings lie, where the mean is near ``value``.
+
+        Noise depends on the value and has heavy tails, so no one deviation gives it: this is the 95% quantile (of the
+        next training, hence a little above the sample's) over the repeatedly trained architectures nearest in value,
+        fifteen, or a tenth of them if that is more. None where fewer than ten were trained more than once.
+
+        Args:
+            without: key of an architecture that does not speak, for checking what it covers.
+        """
+        found = [(abs(near - value), deviations) for near, key, deviations in self._deviations if key != without]
+        if len(found) < _REPEATED:
+            return None
+        count = max(_NEAR, round(_NEAR_SHARE * len(found)))
+        nearest = sorted(found, key=lambda pair: pair[0])[:count]
+        offs = np.sort(np.concatenate([deviations for _, deviations in nearest]))
+        return float(offs[min(len(offs), math.ceil(0.95 * (len(offs) + 1))) - 1])
+
+    def interval(
+        self, value: float, trainings: int = 1, member: bool = True, own: float | None = None
+    ) -> tuple[Standing, Standing] | None:
         """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.
 
         The regrets are those of a difference: the best entry is a mean of trainings too. None where the noise is not
         known.
+
+        Args:
+            value, member, own: as ``standing`` has them.
         """
-        if self.noise is None:
+        reach, of_best = self.reach(value), self.reach(self.best.value)
+        if reach is None or of_best is None:
             return None
-        reach = 1.96 * self.noise / math.sqrt(trainings)
-        wider = 1.96 * self.noise * math.sqrt(1 / trainings + 1 / len(self.best.runs))
-        regret = self.standing(value, member).regret
-        better, worse = (self.standing(value + side * self.sign * reach, member) for side in (1, -1))
-        return replace(better, regret=max(0.0, regret - wider)), replace(worse, regret=regret + wider)
+        at = value if own is None else own
+        off = self.sign * reach / math.sqrt(trainings)
+        better, worse = (self.standing(value + side * off, member, at) for side in (1, -1))
+        behind = self.sign * (self.best.value - value)  # below 0: better than the best
+        wider = math.sqrt(reach**2 / trainings + of_best**2 / len(self.best.runs))
+        return replace(better, regret=max(0.0, behind - wider)), replace(worse, regret=max(0.0, behind + wider))
 
     def subset(self, keep: Sequence[bool]) -> list[Entry]:
         """Returns the entries whose flag is true."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import spaces
-from nas.benchmarks.base import Benchmark, Datasheet, Entry, Run
+from nas.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run
 from nas.errors import ZeronasError
 from nas.train import protocol as protocols
 from nas.train.protocol import Protocol
@@ -68,10 +68,14 @@ class MiniTable(Benchmark):
             measured = f" (tau {shared['tau']:.2f} with NAS-Bench-NLP over {shared['cells']} shared cells)"
         return f"{self.name} is a test-bed of small models with a truth of its own{measured}"
 
-    @property
-    def without_value(self) -> int:
-        """See Benchmark."""
-        return len({row["key"] for row in self.trainings} - set(self.by_key))
+    @cached_property
+    def diverged(self) -> dict[str, Diverged]:
+        """See Benchmark; the reason is that of the first training."""
+        parse, found = spaces.get(self.space).parse, {}
+        for row in self.trainings:
+            if row["key"] not in self.by_key and row["key"] not in found:
+                found[row["key"]] = Diverged(row["key"], parse(row["architecture"]), row["reason"])
+        return found
 
     @cached_property
     def ceiling(self) -> tuple[float, int] | None:

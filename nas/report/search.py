@@ -187,9 +187,10 @@ def _regrets(
 ) -> dict[str, Any]:
     """Best regret after each query, beside random search and the largest by parameters on the same pool.
 
-    A training that diverged is a query too, and so it is for random search, which draws from all that were trained.
-    ``over_ties`` averages over the orders of tied scores: where the last query is drawn from several architectures of
-    the same score, ``best_so_far`` is one such order.
+    A training that diverged is a query too, here or in the table, and so it is for random search and for the largest,
+    which draw from all that were trained. None: no query so far has a truth. ``over_ties`` averages over the orders of
+    tied scores: where the last query is drawn from several architectures of the same score, ``best_so_far`` is one
+    such order.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
     used = [q for q in queries if q.standing is not None or q.reason]
@@ -198,19 +199,26 @@ def _regrets(
     k = len(used)
     best_so_far = judge.best_so_far([math.inf if q.standing is None else q.standing.regret for q in used])
     entries = benchmark.entries if pool is None else [benchmark.by_key[a.key] for a in pool]
-    without = benchmark.without_value if pool is None else 0
+    without = list(benchmark.diverged.values()) if pool is None else []
     regrets = [benchmark.standing(entry.value).regret for entry in entries]
-    sizes = [settings.space.counts(entry.architecture).parameters for entry in entries]
+    trained = [one.architecture for one in entries] + [one.architecture for one in without]
+    sizes = [settings.space.counts(architecture).parameters for architecture in trained]
+    diverged = {*benchmark.diverged, *(q.architecture.key for q in used if q.reason)}
     seen = [
-        (s.evaluation.scores[fitness].fitness, benchmark.place(entry).regret)
+        (s.evaluation.scores[fitness].fitness, math.inf if entry is None else benchmark.place(entry).regret)
         for s in scored
-        if s.evaluation.scores[fitness].value is not None and (entry := benchmark.lookup(s.architecture)) is not None
+        if s.evaluation.scores[fitness].value is not None
+        and ((entry := benchmark.lookup(s.architecture)) is not None or s.architecture.key in diverged)
     ]
+
+    def told(curve: Sequence[float]) -> list[float | None]:
+        return [None if math.isinf(regret) else regret for regret in curve]
+
     return {
-        "best_so_far": [None if math.isinf(regret) else regret for regret in best_so_far],  # None: nothing has a truth
-        "over_ties": judge.ranked_regret([fit for fit, _ in seen], [regret for _, regret in seen], k),
-        "random": judge.random_regret(regrets, k, without),
-        "parameters": judge.ranked_regret(sizes, regrets, k),
+        "best_so_far": told(best_so_far),
+        "over_ties": told(judge.ranked_regret([fit for fit, _ in seen], [regret for _, regret in seen], k)),
+        "random": judge.random_regret(regrets, k, len(without)),
+        "parameters": told(judge.ranked_regret(sizes, regrets + [math.inf] * len(without), k)),
         "pool": len(entries),
         "best_in_pool": min(regrets),
     }
@@ -266,16 +274,12 @@ def _plots(
                 plots.regret_curves(
                     folder / "regret.png",
                     {
-                        f"{settings.config['searcher']['name']}, {settings.fitness}": [
-                            math.nan if regret is None else regret for regret in results["regret"]["best_so_far"]
-                        ],
-                        **dict(
-                            zip(
-                                plots.BASELINES,
-                                (results["regret"]["random"], results["regret"]["parameters"]),
-                                strict=True,
-                            )
-                        ),
+                        label: [math.nan if regret is None else regret for regret in results["regret"][of]]
+                        for label, of in zip(
+                            (f"{settings.config['searcher']['name']}, {settings.fitness}", *plots.BASELINES),
+                            ("best_so_far", "random", "parameters"),
+                            strict=True,
+                        )
                     },
                     benchmark.unit,
                     f"{benchmark.name}: regret of the verified candidates",
@@ -352,8 +356,9 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     if chosen["noise"]:
         high, low = chosen["noise"]["best"], chosen["noise"]["worst"]
         lines.append(
-            f"noise: one training has a standard deviation of {number(benchmark['noise'])} {unit}; 95% interval: "
-            f"rank {high['rank']:,} to {low['rank']:,}, regret {number(high['regret'])} to {number(low['regret'])}"
+            f"noise: one training has a standard deviation of {number(benchmark['noise'])} {unit} (median); "
+            f"95% interval here: rank {high['rank']:,} to {low['rank']:,}, "
+            f"regret {number(high['regret'])} to {number(low['regret'])}"
         )
     return lines + _query_lines(results, benchmark)
 
@@ -372,10 +377,11 @@ def _query_lines(results: dict[str, Any], benchmark: dict[str, Any]) -> list[str
             f"queries used: {results['queries_used']}{diverged}; expected regret ({unit}) with as many queries: random "
             f"search {number(regret['random'][-1])}, the largest by parameters {number(regret['parameters'][-1])}"
         )
-        if regret["best_so_far"][-1] is not None and abs(regret["over_ties"][-1] - regret["best_so_far"][-1]) > 1e-9:
+        one_order, all_orders = regret["best_so_far"][-1], regret["over_ties"][-1]
+        if one_order is not None and all_orders is not None and abs(all_orders - one_order) > 1e-9:
             lines.append(
                 f"ties: several architectures share the last query's {results['fitness']}; over the orders of tied "
-                f"scores the expected regret is {number(regret['over_ties'][-1])} {unit}"
+                f"scores the expected regret is {number(all_orders)} {unit}"
             )
     else:
         lines.append("queries used: 0 (the truth above only judges the find)")

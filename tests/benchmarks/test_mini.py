@@ -14,6 +14,7 @@ from scipy.stats import kendalltau
 
 import spaces
 from experiments import rank as rank_app
+from experiments import score as score_app
 from experiments import search as search_app
 from experiments import train as train_app
 from experiments.arch import read_architecture
@@ -23,6 +24,7 @@ from nas import benchmarks, truth
 from nas.benchmarks import base, mini
 from nas.benchmarks.mini import MiniRNN
 from nas.errors import ZeronasError
+from nas.journal import run_lock
 from nas.train import corpus as corpora
 from nas.train import protocol as protocols
 from nas.train.table import read_lines, train_all
@@ -168,10 +170,10 @@ def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path)
     runs = [[entry.runs[seed].value for entry in benchmark.entries] for seed in range(3)]
     taus = [kendalltau(runs[a], runs[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
     assert benchmark.ceiling == (pytest.approx(np.mean(taus)), 3)
-    ends = benchmark.interval(benchmark.best.value, 3)
-    assert ends is not None and benchmark.noise is not None
-    assert ends[1].regret == pytest.approx(1.96 * benchmark.noise * np.sqrt(1 / 3 + 1 / 3)) and ends[0].rank == 1
-    assert "test-bed" in benchmark.caveat and benchmark.without_value == 0
+    ends, reach = benchmark.interval(benchmark.best.value, 3), benchmark.reach(benchmark.best.value)
+    assert ends is not None and reach is not None
+    assert ends[1].regret == pytest.approx(reach * np.sqrt(1 / 3 + 1 / 3)) and ends[0].rank == 1
+    assert "test-bed" in benchmark.caveat and benchmark.diverged == {}
     assert [abs(a - b) for _, a, b in tables.retrain("mini_rnn")] == [0.0, 0.0]
     # a lost journal is made again from the table, and nothing is trained twice
     journal.write_text('{"key": "cut off', encoding="utf-8")
@@ -306,9 +308,102 @@ def test_the_noise_of_repeated_trainings_is_their_deviation() -> None:
         values = rng.normal(5.0, 0.02, 2 + index % 2)
         runs = tuple(base.Run(str(i), float(v)) for i, v in enumerate(values))
         entries.append(base.Entry(f"rnn-{index}", None, float(values.mean()), runs))
+    assert table_of(entries).noise == pytest.approx(0.02, rel=0.05)
+
+
+def table_of(entries: list[base.Entry]) -> MiniRNN:
     benchmark = MiniRNN()
     benchmark.__dict__["_loaded"] = entries, None
-    assert benchmark.noise == pytest.approx(0.02, rel=0.05)
+    return benchmark
+
+
+def simulated(count: int, trainings: int, noise: Any) -> tuple[MiniRNN, np.ndarray]:
+    """A table of simulated trainings with heavy tails, whose noise depends on the value; and the true means."""
+    rng = np.random.default_rng(1)
+    means = rng.uniform(4.0, 5.0, count)
+    entries = []
+    for index, mean in enumerate(means):
+        values = mean + noise(mean) * rng.standard_t(4, trainings)
+        runs = tuple(base.Run(str(i), float(v)) for i, v in enumerate(values))
+        entries.append(base.Entry(f"rnn-{index}", None, float(values.mean()), runs))
+    return table_of(entries), means
+
+
+def test_the_reach_of_the_noise_is_that_of_trainings_of_like_value() -> None:
+    benchmark, _ = simulated(3000, 3, lambda mean: 0.01 if mean < 4.5 else 0.05)
+    quantile = 2.776  # of t with 4 degrees of freedom, both sides 95%
+    assert benchmark.reach(4.2) == pytest.approx(0.01 * quantile, rel=0.15)
+    assert benchmark.reach(4.8) == pytest.approx(0.05 * quantile, rel=0.15)
+    few, _ = simulated(30, 3, lambda mean: 0.01 if mean < 4.5 else 0.05)
+    covered = [
+        abs(run.value - np.mean([other.value for other in entry.runs if other is not run])) <= reach * np.sqrt(3 / 2)
+        for entry in few.entries
+        for run in entry.runs
+        if (reach := few.reach(entry.value, without=entry.key)) is not None
+    ]
+    assert len(covered) == 90 and 0.9 <= np.mean(covered) <= 1.0
+
+
+def test_the_ends_of_an_interval_are_places_of_the_table() -> None:
+    benchmark, _ = simulated(40, 2, lambda mean: 0.05)
+    ordered = sorted(benchmark.entries, key=lambda entry: entry.value)
+    best, worst = (benchmark.interval(entry.value, 2) for entry in (ordered[0], ordered[-1]))
+    assert best is not None and worst is not None
+    assert (best[0].rank, best[0].percentile, worst[1].rank, worst[1].percentile) == (1, 100.0, 40, 0.0)
+    reach = benchmark.reach(ordered[20].value)
+    assert reach is not None
+    for side, end in zip((-1, 1), benchmark.interval(ordered[20].value, 2) or (), strict=True):
+        others = np.array([entry.value for entry in ordered if entry is not ordered[20]])
+        assert end.rank == 1 + np.sum(others < ordered[20].value + side * reach / np.sqrt(2))
+    # far better than the best: no regret at either end; another training of the worst: in its own place
+    above = benchmark.interval(ordered[0].value - 1.0, member=False)
+    assert above is not None and (above[0].regret, above[1].regret, above[1].rank) == (0.0, 0.0, 1)
+    again = benchmark.standing(ordered[-1].value + 1.0, own=ordered[-1].value)
+    assert (again.rank, again.of, again.percentile) == (40, 40, 0.0)
+
+
+def test_what_diverged_in_the_table_is_known_by_its_reason(
+    own: Path, tmp_path: Path, composed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
+    tables.write("mini_rnn")
+    path = own / "mini_rnn.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    lstm = next(row for row in rows if row[0] == named_cell("LSTM").key)
+    lstm[2:4] = "", "diverged: the validation loss is not finite"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    benchmark = MiniRNN()
+    assert list(benchmark.diverged) == [lstm[0]] and len(benchmark.entries) == 2
+    assert read_architecture(spaces.get("rnn"), lstm[0]).key == lstm[0]
+    assert score_app.run(composed("score", f"arch={lstm[0]}"))["truth"] is None
+    assert "truth: none, mini_rnn trained it and it diverged: the validation loss" in capsys.readouterr().out
+    assert truth.train_missing(benchmark, [named_cell("LSTM")], tmp_path, 1) == {lstm[0]: lstm[3]}
+    assert not (tmp_path / "trained").exists()  # not trained again
+
+    class Known:
+        """A searcher of the three."""
+
+        def __init__(self) -> None:
+            self.left = [named_cell(name) for name in ("LSTM", "GRU", "RNN")]
+
+        def ask(self, count: int) -> list[Any]:
+            asked, self.left = self.left[:count], self.left[count:]
+            return asked
+
+        def tell(self, results: Any) -> None:
+            pass
+
+    settings = composed("search", "budget=3", "verify=3", "run.dir=found", "proxy=parameters")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search_app.searchers, "get", lambda *args, **options: Known())
+        results = search_app.run(settings)
+    assert results["queries"][0]["key"] == lstm[0] and results["queries_used"] == 3
+    regret = results["regret"]
+    assert regret["best_so_far"] == regret["over_ties"] == regret["parameters"]  # the fitness is the size
+    assert regret["best_so_far"][0] is None and regret["best_so_far"][2] == 0.0
+    assert regret["random"][0] == pytest.approx(np.mean([benchmark.place(e).regret for e in benchmark.entries]))
 
 
 @pytest.mark.parametrize("name", ["mini_rnn", "mini_bert"])
@@ -323,12 +418,23 @@ def test_training_is_told_with_its_place_and_its_weights(own: Path, tmp_path: Pa
     results = train_app.run(composed("train", "arch=LSTM", "run.dir=trained", "device=cpu"))
     known = benchmarks.get("mini_rnn").by_key[named_cell("LSTM").key]
     assert results["training"]["value"] == known.runs[0].value  # the same seed, protocol and text
-    assert results["standing"]["of"] == 4 and results["standing"]["benchmark"] == "mini_rnn"
+    standing = results["standing"]
+    assert standing["of"] == 3 and standing["benchmark"] == "mini_rnn"  # in its own place, not against itself
+    assert standing["rank"] == MiniRNN().place(known).rank
     summary = (tmp_path / "trained" / "summary.md").read_text(encoding="utf-8")
     assert f"perplexity {np.exp(known.runs[0].value):.4g}"[:14] in summary
     assert "95% interval of one training's noise" in summary and "test-bed" in summary
     model, words = load_model(tmp_path / "trained" / "weights.pt")
     assert words == corpora.docstrings(40).words
     assert model.validate(corpora.docstrings(40)) == known.runs[0].value
+    assert read_architecture(spaces.get("rnn"), "trained").key == known.key
+    again = train_app.run(composed("train", "arch=LSTM", "run.dir=trained", "device=cpu"))
+    assert again["training"]["curve"] == results["training"]["curve"]
+    answer = (tmp_path / "trained" / "results.json").read_bytes()
+    with pytest.raises(ZeronasError, match="holds another run"):
+        train_app.run(composed("train", "arch=GRU", "run.dir=trained", "device=cpu"))
+    with run_lock(tmp_path / "trained"), pytest.raises(ZeronasError, match="Another process"):
+        train_app.run(composed("train", "arch=LSTM", "run.dir=trained", "device=cpu"))
+    assert (tmp_path / "trained" / "results.json").read_bytes() == answer
     changed = train_app.run(composed("train", "arch=LSTM", "run.dir=other", "device=cpu", "+protocol.optimiser=sgd"))
     assert changed["standing"] is None and changed["training"]["value"] != known.runs[0].value

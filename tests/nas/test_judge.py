@@ -70,6 +70,13 @@ def test_ranked_regret_is_the_expectation_over_the_orders_of_ties() -> None:
     assert judge.ranked_regret([1, 1, 1, 1], regrets, 4) == pytest.approx(judge.random_regret(regrets, 4))
 
 
+def test_ranked_regret_uses_up_a_query_of_what_diverged() -> None:
+    assert judge.ranked_regret([3, 2, 1], [math.inf, 0.4, 0.2], 3) == [math.inf, 0.4, 0.2]
+    # first two tied: the draws with a value give .3; then .2 or, where the other one diverged, still .3
+    curve = judge.ranked_regret([2, 2, 1, 1], [math.inf, 0.3, 0.2, math.inf], 4)
+    assert curve == pytest.approx([0.3, 0.3, 0.25, 0.2])
+
+
 def test_best_so_far() -> None:
     assert judge.best_so_far([3.0, 4.0, 1.0]) == [3.0, 3.0, 1.0]
     assert judge.best_so_far([]) == []
