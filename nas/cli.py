@@ -120,6 +120,10 @@ def _hydra_sentence(error: Exception) -> str | None:
         if group and options:
             return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
         return f"There is no configuration '{error.missing_cfg_file}'."
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):
+        groups = {path.name for path in _conf().iterdir() if path.is_dir()}
+        given = [a for a in sys.argv[1:] if a.partition("=")[0] in groups]
+        return f"A group of settings takes the name of one of its choices, but got {' '.join(given)}."
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return None
     text = " ".join(str(error).split())
@@ -139,11 +143,15 @@ def _hydra_sentence(error: Exception) -> str | None:
     return text
 
 
+def _conf() -> Path:
+    return Path(__file__).resolve().parent.parent / "conf"
+
+
 def _known_keys() -> list[str]:
     from omegaconf import OmegaConf
 
     keys: set[str] = set()
-    folder = Path(__file__).resolve().parent.parent / "conf"
+    folder = _conf()
     for path in sorted(folder.glob("**/*.yaml")):
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         package = re.match(r"# @package (\S+)", path.read_text(encoding="utf-8"))

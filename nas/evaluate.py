@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from nas.errors import ZeronasError
+from nas.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
 from proxies.base import Needs, Proxy, Record, Score
 from spaces.base import Space
 
@@ -51,7 +52,7 @@ class Evaluation:
 
 
 #: reasons of failures that are the machine's and not the architecture's
-TRANSIENT = frozenset({"time-out", "out of memory"})
+TRANSIENT = frozenset({"time-out", OUT_OF_MEMORY})
 
 
 class _TimeOut(Exception):
@@ -97,12 +98,10 @@ class Task:
                     times[label] = time.perf_counter() - begun
         except _TimeOut:
             scores = dict.fromkeys(self.proxies, Score(None, "time-out"))
-        except MemoryError:
-            scores = dict.fromkeys(self.proxies, Score(None, "out of memory"))
-        except RuntimeError as error:
-            if "out of memory" not in str(error) and "failed to converge" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) and "failed to converge" not in str(error):
                 raise
-            reason = "out of memory" if "out of memory" in str(error) else "no convergence"
+            reason = OUT_OF_MEMORY if out_of_memory(error) else "no convergence"
             scores = dict.fromkeys(self.proxies, Score(None, reason))
         return Evaluation(architecture.key, scores, time.perf_counter() - start, times)
 
@@ -131,6 +130,7 @@ _worker_task: Task | None = None
 def _start_worker(task: Task) -> None:
     global _worker_task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    end_with_parent()
     _one_thread(task)
     _worker_task = task
 

@@ -105,6 +105,11 @@ BAD = [
     (("train", "arch=LSTM", "device=tpu"), "The device 'tpu' is not there; auto, cpu and, with a GPU, cuda are."),
     (("train", "arch=LSTM", "run=foo"), "run holds settings of its own, such as run.dir=FOLDER, but got 'foo'."),
     (("train", "arch=LSTM", "run.dir=/proc/no/such"), "The run folder '/proc/no/such' cannot be written"),
+    (("train", "arch=LSTM", "data_dir=5"), "data_dir must be a folder, but got 5."),
+    (("train", "arch=LSTM", "device=meta"), "The device 'meta' is not there"),
+    (("train", "arch=LSTM", "corpus="), "corpus must be a UTF-8 text, a folder of *.txt files or null, but got ''."),
+    (("train", "arch=LSTM", "protocol=null"), "A group of settings takes the name of one of its choices, but got prot"),
+    (("train", "arch=LSTM", "~protocol.name"), "Unknown protocol 'None'."),
     (("train", "arch=nothing"), "The architecture 'nothing' cannot be read (No such file or directory)"),
     (("search", "truth=train"), "truth=train trains the verify=K best by proxy, but verify is 0"),
     (("score", "arch=nothing"), "The architecture 'nothing' cannot be read (No such file or directory)"),
@@ -155,6 +160,12 @@ def test_a_malformed_recipe_is_named(zeronas, tmp_path: Path, recipe: dict[str, 
     assert status == 2
     assert err.startswith(start)
     assert err.count("\n") == 1
+
+
+def test_a_model_that_memory_cannot_hold_is_told(zeronas) -> None:  # type: ignore[no-untyped-def]
+    status, _, err = zeronas("train", "arch=LSTM", "protocol.hidden=[10000000]", "run.dir=large", "device=cpu")
+    assert status == 2
+    assert err.splitlines()[1].startswith("There is not enough memory to train rnn-") and "Traceback" not in err
 
 
 def test_a_malformed_bert_configuration_is_named(zeronas, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

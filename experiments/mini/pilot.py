@@ -1,20 +1,25 @@
 """``python -m experiments.mini.pilot``: trains cells that NAS-Bench-NLP also holds under several protocols.
 
 It answers which protocol's losses agree best with that benchmark's, at what cost. The cells are of the half whose keys
-hash to an even number, so that agreement on the other half stays untouched by the choice.
+hash to an even number, so that agreement on the other half stays untouched by the choice. Names of ``VARIANTS`` as
+arguments train and judge only these; what results/pilot.json holds of the others stays.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.paper.tables import save
-from nas import benchmarks, judge
+from nas import benchmarks, judge, seeds
 from nas.benchmarks import Entry
 from nas.cli import guarded
+from nas.errors import ZeronasError, did_you_mean
 from nas.report.files import versions
 from nas.train import protocol as protocols
 from nas.train.protocol import Protocol
@@ -29,6 +34,9 @@ WORKERS = 2
 VARIANTS: dict[str, dict[str, Any]] = {
     "chosen": {},
     "10,000 words, 16 streams": {"vocabulary": 10_000, "cutoffs": [1_000, 4_000], "batch": 16},
+    "drop-out .25, weight drop .5": {"dropout": 0.25, "weight_drop": 0.5},
+    "three layers, rate .002": {"hidden": [64, 64, 64], "learning_rate": 2e-3},
+    "3,000 updates": {"steps": 3_000},
 }
 CELLS = 40
 
@@ -49,15 +57,24 @@ def main() -> None:
     entries = pilot_entries()
     tried: dict[str, Protocol] = {name: protocols.get("mini_rnn", **changes) for name, changes in VARIANTS.items()}
     wanted = sys.argv[1:] or list(tried)
-    journal = Path("runs") / "mini" / "pilot.jsonl"
-    data: dict[str, Any] = {"cells": [e.key for e in entries], "protocols": {}}
+    for name in wanted:
+        if name not in tried:
+            raise ZeronasError(f"unknown protocol of the pilot {name!r}.{did_you_mean(name, tried)}")
+    journal, path = Path("runs") / "mini" / "pilot.jsonl", RESULTS / "pilot.json"
+    cells = [e.key for e in entries]
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = before["protocols"] if before.get("cells") == cells else {}
     for name in wanted:
         protocol = tried[name]
         jobs = [Job(e.architecture, protocol, protocol.seeds[0]) for e in entries]
         records = train_all(jobs, None, journal, WORKERS, report=lambda a, b, r: print(a, b, r["value"], flush=True))
-        data["protocols"][name] = found = _judged(entries, records, protocol)
-        print(name, found["tau"], found["tau by updates"], found["seconds, median"], flush=True)
-    save(RESULTS / "pilot.json", {**data, "versions": versions()})
+        found[name] = one = _judged(entries, records, protocol)
+        print(name, one["tau"], one["tau by updates"], one["seconds, median"], flush=True)
+    truth = {e.key: e.value for e in entries}
+    for name in found:
+        found[name]["beside the chosen"] = _beside(found["chosen"]["values"], found[name]["values"], truth)
+    ordered = {name: found[name] for name in tried if name in found}
+    save(path, {"cells": cells, "protocols": ordered, "versions": versions()})
 
 
 def _judged(entries: list[Entry], records: list[dict[str, Any]], protocol: Protocol) -> dict[str, Any]:
@@ -73,12 +90,28 @@ def _judged(entries: list[Entry], records: list[dict[str, Any]], protocol: Proto
         "protocol": protocol.to_json(),
         "hash": protocol.hash,
         "tau": agreement.tau,
-        "tau, 95% interval": list(agreement.tau_interval),
+        "tau_interval": list(agreement.tau_interval),
         "tau by updates": by_step,
         "finite": len(pairs),
         "seconds, median": seconds[len(seconds) // 2],
         "values": {r["key"]: r["value"] for r in records},
     }
+
+
+def _beside(
+    chosen: dict[str, float | None], other: dict[str, float | None], truth: dict[str, float], resamples: int = 2_000
+) -> dict[str, Any]:
+    """By how much another protocol's tau is above the chosen one's, over the cells that both trained to an end."""
+    keys = [key for key in truth if chosen[key] is not None and other[key] is not None]
+    columns = np.array([[chosen[key], other[key], truth[key]] for key in keys], dtype=float)
+
+    def difference(rows: np.ndarray) -> float:
+        return judge.kendall(rows[:, 1], rows[:, 2]) - judge.kendall(rows[:, 0], rows[:, 2])
+
+    rng = seeds.generator(0, "pilot", len(keys))
+    drawn = [difference(columns[rng.integers(len(keys), size=len(keys))]) for _ in range(resamples)]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return {"cells": len(keys), "tau": difference(columns), "tau_interval": [float(low), float(high)]}
 
 
 if __name__ == "__main__":

@@ -27,11 +27,10 @@ from nas.benchmarks.mini import COLUMNS, TABLES
 from nas.benchmarks.recipes import published_seeds
 from nas.cli import guarded
 from nas.errors import ZeronasError, did_you_mean
-from nas.journal import drop_partial_line
 from nas.report.files import versions, write_csv, write_json
 from nas.train import protocol as protocols
 from nas.train.corpus import docstrings
-from nas.train.table import Job, read_lines, train_all
+from nas.train.table import Job, append, read_lines, train_all, writing
 from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
 
 __all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"]
@@ -154,10 +153,8 @@ def recall(table: str) -> None:
             f"The table '{table}' was trained on the docstrings of "
             f"{', '.join(f'{k} {v}' for k, v in sheet['corpus']['made_of'].items())}; install with constraints.txt."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = read_lines(path)
-    drop_partial_line(path)
-    with (TABLES / f"{table}.csv").open(encoding="utf-8") as file, path.open("a", encoding="utf-8") as journal:
+    with writing(path) as journal, (TABLES / f"{table}.csv").open(encoding="utf-8") as file:
+        known = read_lines(path)
         for row in csv.DictReader(file):
             if (row["key"], sheet["protocol_hash"], int(row["seed"])) in known:
                 continue
@@ -173,7 +170,7 @@ def recall(table: str) -> None:
                 "parameters": int(row["parameters"]),
                 "skipped": int(row["skipped"]),
             }
-            journal.write(json.dumps(record) + "\n")
+            append(journal, record)
 
 
 def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:

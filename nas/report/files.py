@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,11 +28,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ZeronasError: the folder cannot be written.
     """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
+        try:
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
 
@@ -97,6 +102,4 @@ def versions() -> dict[str, str]:
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

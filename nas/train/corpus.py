@@ -15,7 +15,6 @@ import os
 import re
 import tempfile
 import warnings
-import zipfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -71,9 +70,13 @@ class Corpus:
 def load(source: str | None, vocabulary: int) -> Corpus:
     """Returns the corpus of a user's text (a file or a folder of .txt files), or the default one for None.
 
+    A text's own ``<unk>`` and ``<eos>`` become those of the vocabulary.
+
     Raises:
         ZeronasError: the text cannot be read, or is too short.
     """
+    if source == "":
+        raise ZeronasError("corpus must be a UTF-8 text, a folder of *.txt files or null, but got ''.")
     return docstrings(vocabulary) if source in (None, "docstrings") else from_files(Path(str(source)), vocabulary)
 
 
@@ -120,6 +123,7 @@ def from_files(source: Path, vocabulary: int) -> Corpus:
 
 
 def _paragraphs_of(files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    count = 0  # of paragraphs so far
     for number, file in enumerate(files):
         try:
             text = file.read_text(encoding="utf-8")
@@ -131,8 +135,9 @@ def _paragraphs_of(files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
             words = text.split()
             if len(words) >= 2_000:
                 lines = [" ".join(words[i : i + 100]) for i in range(0, len(words), 100)]
-        for index, line in enumerate(lines):
-            place = (number if len(files) >= 20 else index) % 20
+        for line in lines:
+            place = (number if len(files) >= 20 else count) % 20
+            count += 1
             yield "valid" if place == 9 else "test" if place == 19 else "train", line.lower().split()
 
 
@@ -154,10 +159,12 @@ def _encode(
         kept[split].append(-1)
     texts = {split: np.array(numbers, dtype=np.int32) for split, numbers in kept.items()}
     counts = np.bincount(texts["train"][texts["train"] >= 0], minlength=len(met))
-    trained = [word for word, number in met.items() if counts[number]]
+    trained = [word for word, number in met.items() if counts[number] and word not in _SPECIAL]
     frequent = sorted(trained, key=lambda word: (-counts[met[word]], word))[: vocabulary - len(_SPECIAL)]
     ids = np.full(len(met) + 1, UNKNOWN, dtype=np.int32)
     ids[-1] = EOS  # where the text has -1
+    if "<eos>" in met:  # a text that brings special tokens of its own; all but this one are unknown words
+        ids[met["<eos>"]] = EOS
     ids[[met[word] for word in frequent]] = np.arange(len(_SPECIAL), len(_SPECIAL) + len(frequent))
     return (*_SPECIAL, *frequent), {split: ids[text] for split, text in texts.items()}
 
@@ -210,7 +217,7 @@ def _read_cache(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]] | N
         with np.load(path, allow_pickle=False) as file:
             words = bytes(file["words"]).decode("utf-8").split("\n")
             return tuple(words), {split: file[split] for split in SPLITS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # a damaged archive raises many kinds; it is made again
         return None
 
 

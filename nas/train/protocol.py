@@ -177,9 +177,11 @@ def get(name: str, **changes: Any) -> Protocol:
         if key not in defaults:
             raise ZeronasError(f"Unknown setting '{key}' of protocol '{name}'.{did_you_mean(key, defaults)}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in changes.items()}
-    changed = dataclasses.replace(protocol, **values)
-    _check(changed, protocol)
-    return changed
+    _check(dataclasses.replace(protocol, **values), protocol)
+    for key, default in defaults.items():  # 0 and 0.0 are one setting, and have one hash
+        if isinstance(default, float) and key in values:
+            values[key] = float(values[key])
+    return dataclasses.replace(protocol, **values)
 
 
 def _check(protocol: Protocol, default: Protocol) -> None:
@@ -218,4 +220,4 @@ def _wanted(field: str, value: Any, normal: Any) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if field in ("dropout", "weight_drop", "masked"):
         return "" if number and 0 <= value < 1 else "a number from 0 to below 1"
-    return "" if number and 0 <= value < 1e9 else "a number of 0 or more"
+    return "" if number and 0 <= value < 1e9 else "a number from 0 to below 1e9"

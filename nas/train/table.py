@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nas.errors import ZeronasError
 from nas.journal import drop_partial_line, lock, whole_lines
 from nas.train.protocol import Protocol
+from nas.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
 
-__all__ = ["Job", "read_lines", "train_all"]
+__all__ = ["Job", "append", "read_lines", "train_all", "writing"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,40 @@ def read_lines(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
     for number, line in enumerate(whole_lines(path), start=1):
         try:
             record = json.loads(line)
+            missing = {"value", "reason", "corpus"} - set(record)
+            if missing:
+                raise KeyError(missing)
             found[record["key"], record["protocol"], record["seed"]] = record
         except (ValueError, KeyError, TypeError):
             raise ZeronasError(f"Line {number} of '{path}' is no record of a training: {line[:60]!r}.") from None
     return found
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """Opens the journal at ``path`` for adding lines, for one process at a time; a cut-off last line is dropped.
+
+    Raises:
+        ZeronasError: it is in use, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = lock(path.with_suffix(".lock"))
+        if held is None:
+            raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
+        with held:
+            drop_partial_line(path)
+            with path.open("a", encoding="utf-8") as file:
+                yield file
+    except OSError as error:
+        raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); what it holds is kept.") from None
+
+
+def append(file: TextIO, record: dict[str, Any]) -> None:
+    """Writes one record and sees it on the disk."""
+    file.write(json.dumps(record) + "\n")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def train_all(
@@ -59,7 +92,8 @@ def train_all(
     """Trains what the journal at ``path`` does not hold yet, and returns the records of all jobs in order.
 
     A record is ``Training.to_json()`` with the protocol's hash and the corpus' fingerprint. Records of another corpus
-    are refused: their losses are not comparable.
+    are refused: their losses are not comparable. What failed for want of memory is a record too, and is tried again
+    by the next call.
 
     Args:
         corpus: a user's text, or None for the default one.
@@ -73,14 +107,7 @@ def train_all(
 
     vocabularies = {job.protocol.vocabulary for job in jobs}
     prints = {size: load(corpus, size).fingerprint for size in vocabularies}  # fills the cache before workers read it
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = lock(path.with_suffix(".lock"))
-    except OSError as error:
-        raise ZeronasError(f"'{path.parent}' cannot be written ({error.strerror}); choose another folder.") from None
-    if held is None:
-        raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
-    with held:
+    with writing(path) as file:
         known = read_lines(path)
         wanted = {job.id: job for job in jobs}
         for ident, job in wanted.items():
@@ -90,23 +117,20 @@ def train_all(
                     f"'{path}' holds trainings on another corpus (fingerprint {known[ident]['corpus'][:12]}, here "
                     f"{print_[:12]}); their losses are not comparable. Choose another folder."
                 )
+        known = {ident: record for ident, record in known.items() if record["reason"] != OUT_OF_MEMORY}
         missing = [job for ident, job in wanted.items() if ident not in known]
-        drop_partial_line(path)
-        with path.open("a", encoding="utf-8") as file:
 
-            def keep(ident: tuple[str, str, int], record: dict[str, Any]) -> None:
-                known[ident] = record
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-                if report is not None:
-                    report(sum(i in known for i in wanted), len(wanted), record)
+        def keep(ident: tuple[str, str, int], record: dict[str, Any]) -> None:
+            known[ident] = record
+            append(file, record)
+            if report is not None:
+                report(sum(i in known for i in wanted), len(wanted), record)
 
-            if workers == 1:
-                for job in missing:
-                    keep(job.id, _work(job, corpus))
-            else:
-                _spread(missing, corpus, workers, keep)
+        if workers == 1:
+            for job in missing:
+                keep(job.id, _work(job, corpus))
+        else:
+            _spread(missing, corpus, workers, keep)
     return [known[job.id] for job in jobs]
 
 
@@ -116,31 +140,39 @@ def _spread(
     context = multiprocessing.get_context("spawn")
     waiting = list(jobs)[::-1]
     running: dict[Future[dict[str, Any]], Job] = {}
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    failed: BaseException | None = None
+    with ProcessPoolExecutor(workers, context, end_with_parent) as pool:
         while waiting or running:
             while waiting and len(running) < workers:
                 job = waiting.pop()
                 running[pool.submit(_work, job, corpus)] = job
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            failed: BaseException | None = None
-            for future in done:  # one that was lost loses no other that has ended
+            for future in done:  # one that was lost loses none that runs beside it
                 job = running.pop(future)
-                failed = future.exception() or failed
+                failed = failed or future.exception()
                 if future.exception() is None:
                     keep(job.id, future.result())
-            if isinstance(failed, BrokenProcessPool):
-                raise ZeronasError(
-                    f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
-                    "workers and run the same command again."
-                )
             if failed is not None:
-                raise failed
+                waiting.clear()
+    if isinstance(failed, BrokenProcessPool):
+        raise ZeronasError(
+            f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
+            "workers and run the same command again."
+        )
+    if failed is not None:
+        raise failed
 
 
 def _work(job: Job, corpus: str | None) -> dict[str, Any]:
     from nas.train.corpus import load
-    from nas.train.trainer import train
+    from nas.train.trainer import Training, train
 
     text = load(corpus, job.protocol.vocabulary)
-    made, _ = train(job.architecture, job.protocol, text, job.seed)
+    begun = time.process_time()
+    try:
+        made, _ = train(job.architecture, job.protocol, text, job.seed)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        made = Training(job.architecture.key, job.seed, None, OUT_OF_MEMORY, (), time.process_time() - begun, 0)
     return {"protocol": job.protocol.hash, "corpus": text.fingerprint, **made.to_json()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ __all__ = ["CHECKPOINT", "WEIGHTS", "Training", "load_model", "save_model", "tra
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
 
+_EVERY = 30.0  # seconds after which a checkpoint is kept between evaluations
 _SKIPPED = 20  # one in so many updates may be left out before a training counts as diverged
 _DIVERGED = 1.5  # a validation loss above so many times that of guessing uniformly ends a training
 
@@ -74,7 +76,8 @@ def train(
     torch's setting, so that the result depends on nothing else; another processor may round otherwise.
 
     Args:
-        folder: where a checkpoint is kept after every evaluation; a training found there is continued.
+        folder: where a checkpoint is kept after every evaluation, and every thirty seconds between them; a training
+            found there is continued.
         report: called with (updates, validation loss) at every evaluation.
 
     Raises:
@@ -88,7 +91,7 @@ def train(
         state = _State(0, [], 0.0, None)
         if folder is not None and (folder / CHECKPOINT).exists():
             state = _resume(folder / CHECKPOINT, identity, model, optimiser)
-        begun = time.process_time() - state.seconds
+        begun, kept_at = time.process_time() - state.seconds, time.monotonic()
         reason = _explosion(state.curve, corpus.vocabulary)
         for step in range(state.step, protocol.steps):
             if reason:
@@ -111,15 +114,16 @@ def train(
                 if state.skipped > protocol.steps // _SKIPPED:
                     reason = f"diverged: {state.skipped} of {step + 1} updates were not finite"
                     break
-            if protocol.evaluated(step + 1):
+            evaluated = protocol.evaluated(step + 1)
+            if evaluated:
                 model.eval()
-                value = model.validate(corpus)
-                state.curve.append((step + 1, value))
-                state.step, state.seconds = step + 1, time.process_time() - begun
-                if folder is not None:
-                    _keep(folder / CHECKPOINT, identity, state, model, optimiser)
+                state.curve.append((step + 1, model.validate(corpus)))
+            if folder is not None and (evaluated or time.monotonic() - kept_at >= _EVERY):
+                state.step, state.seconds, kept_at = step + 1, time.process_time() - begun, time.monotonic()
+                _keep(folder / CHECKPOINT, identity, state, model, optimiser)
+            if evaluated:
                 if report is not None:
-                    report(step + 1, value)
+                    report(*state.curve[-1])
                 reason = _explosion(state.curve, corpus.vocabulary)
         if not reason and not math.isfinite(state.curve[-1][1]):
             reason = "diverged: the validation loss is not finite"
@@ -212,24 +216,30 @@ def _keep(path: Path, identity: dict[str, Any], state: _State, model: Model, opt
 
 
 def _resume(path: Path, identity: dict[str, Any], model: Model, optimiser: torch.optim.Optimizer) -> _State:
-    content = _load(path)
-    if content.get("identity") != identity:
-        differs = [k for k in identity if content.get("identity", {}).get(k) != identity[k]]
+    content = _load(path, "; delete it, or start over with fresh=true")
+    before = content.get("identity")
+    differs = [k for k in identity if not isinstance(before, dict) or before.get(k) != identity[k]]
+    if differs:
         raise ZeronasError(
             f"The checkpoint '{path}' is of another training ({', '.join(differs)} differ); "
             "choose another folder or delete it."
         )
-    model.load_state_dict(content["model"])
-    optimiser.load_state_dict(content["optimiser"])
-    torch.set_rng_state(content["random"])
-    if "random_cuda" in content and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(content["random_cuda"])
-    carried = content["carried"]
-    if carried is not None:
-        device = next(model.parameters()).device
-        carried = [tuple(s.to(device) for s in layer) for layer in carried]
-    curve = [(int(step), float(value)) for step, value in content["curve"]]
-    return _State(int(content["step"]), curve, float(content["seconds"]), carried, int(content["skipped"]))
+    try:
+        model.load_state_dict(content["model"])
+        optimiser.load_state_dict(content["optimiser"])
+        torch.set_rng_state(content["random"])
+        if "random_cuda" in content and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(content["random_cuda"])
+        carried = content["carried"]
+        if carried is not None:
+            device = next(model.parameters()).device
+            carried = [tuple(s.to(device) for s in layer) for layer in carried]
+        curve = [(int(step), float(value)) for step, value in content["curve"]]
+        return _State(int(content["step"]), curve, float(content["seconds"]), carried, int(content["skipped"]))
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ZeronasError(
+            f"The checkpoint '{path}' is damaged ({type(error).__name__}); delete it, or start over with fresh=true."
+        ) from None
 
 
 def save_model(path: Path, model: Model, architecture: Any, training: Training, corpus: Corpus) -> None:
@@ -265,7 +275,8 @@ def load_model(path: Path | str) -> tuple[Model, tuple[str, ...]]:
         protocol = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
         words = tuple(content["words"])
         architecture = spaces.get(content["space"]).parse(content["architecture"])
-        model = make_model(architecture, protocol, len(words))
+        with torch.random.fork_rng(devices=[]):
+            model = make_model(architecture, protocol, len(words))
         model.load_state_dict(content["weights"])
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise ZeronasError(f"'{path}' is no saved model of zeronas ({type(error).__name__}: {error}).") from None
@@ -277,12 +288,14 @@ def _save(path: Path, content: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
+    memory = io.BytesIO()
+    torch.save(content, memory)  # not into the file itself: where the disk is full, torch hides that
     with replacing(path) as file:
-        torch.save(content, file)
+        file.write(memory.getbuffer())
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, remedy: str = "") -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for a file that is none of its own
-        raise ZeronasError(f"'{path}' cannot be read as a file of weights ({type(error).__name__}).") from None
+        raise ZeronasError(f"'{path}' cannot be read as a file of weights ({type(error).__name__}){remedy}.") from None

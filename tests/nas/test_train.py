@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +21,11 @@ import spaces
 from nas.errors import ZeronasError
 from nas.train import corpus as corpora
 from nas.train import protocol as protocols
+from nas.train import trainer
 from nas.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
 from nas.train.models import MaskedModel, WordModel, make_model, scaled
 from nas.train.protocol import BertProtocol, RNNProtocol
-from nas.train.table import Job, read_lines, train_all
+from nas.train.table import Job, append, read_lines, train_all, writing
 from nas.train.trainer import CHECKPOINT, load_model, save_model, train
 from spaces.bert.config import BertConfig, Layer
 from spaces.bert.readings import plan
@@ -137,8 +143,40 @@ def test_the_cached_corpus_is_the_one_that_was_read(tmp_path: Path, corpus: Corp
     kept = corpora._read_cache(path)
     assert kept is not None
     assert corpora._corpus("x", *kept, {}).fingerprint == corpus.fingerprint
-    path.write_bytes(path.read_bytes()[:100])
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
     assert corpora._read_cache(path) is None  # a damaged one is made again
+    damaged = 0
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        kept = corpora._read_cache(path)
+        damaged += kept is None
+        assert kept is None or corpora._corpus("x", *kept, {}).fingerprint == corpus.fingerprint
+    assert damaged > 10
+
+
+def test_a_few_files_are_split_by_paragraph_through_all_of_them(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.txt").write_text("\n".join([f"line {name}"] * 15), encoding="utf-8")
+    splits = from_files(tmp_path, 40).splits
+    assert [len(splits[split]) // 3 for split in corpora.SPLITS] == [54, 3, 3]
+
+
+def test_special_tokens_that_a_text_brings_are_no_second_ones(tmp_path: Path) -> None:
+    path = tmp_path / "ptb.txt"
+    path.write_text("\n".join(["the <unk> said N <eos>", "a <mask> of <pad>"] * 20), encoding="utf-8")
+    found = from_files(path, 40)
+    assert found.words == ("<pad>", "<mask>", "<unk>", "<eos>", "n", "said", "the", "a", "of")
+    ids = {word: number for number, word in enumerate(found.words)}
+    assert found.splits["train"][:11].tolist() == [
+        *(ids["the"], UNKNOWN, ids["said"], ids["n"], EOS, EOS),
+        *(ids["a"], UNKNOWN, ids["of"], UNKNOWN, EOS),
+    ]
+
+
+def test_no_corpus_at_all_is_told() -> None:
+    with pytest.raises(ZeronasError, match="but got ''"):
+        corpora.load("", 40)
 
 
 # -------------------------------------------------------------------------------------------------- protocols
@@ -155,6 +193,12 @@ def test_the_hash_is_of_everything_but_the_name() -> None:
         changed = replace(RNN, **{field.name: other})
         assert changed.hash not in seen, field.name
         seen.add(changed.hash)
+
+
+def test_a_whole_number_and_its_decimal_are_one_setting() -> None:
+    standard = protocols.get("mini_rnn")
+    assert protocols.get("mini_rnn", dropout=0, activation=2).hash == standard.hash
+    assert protocols.get("mini_rnn", dropout=0.1).hash != standard.hash
 
 
 def test_evaluations_are_spread_evenly_and_end_with_the_last_update() -> None:
@@ -235,6 +279,71 @@ def test_an_interrupted_training_continues_to_the_bit(kind: str, corpus: Corpus,
         train(architecture, protocol, corpus, folder=tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["rnn", "bert"])
+def test_between_evaluations_a_checkpoint_is_kept_by_time(
+    kind: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture, protocol = (named_cell("GRU"), RNN) if kind == "rnn" else (bert_configuration(), BERT)
+    whole, model = train(architecture, protocol, corpus)
+    monkeypatch.setattr(trainer, "_EVERY", 0.0)
+    kind_of_model = WordModel if kind == "rnn" else MaskedModel
+    loss, stop = kind_of_model.loss, protocol.steps // 2 + 1
+    assert not protocol.evaluated(stop)
+
+    def interrupted(self: Any, text: Corpus, step: int, seed: int, carried: Any) -> Any:
+        if step == stop:
+            raise KeyboardInterrupt
+        return loss(self, text, step, seed, carried)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind_of_model, "loss", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(architecture, protocol, corpus, folder=tmp_path)
+    seen: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            kind_of_model, "loss", lambda self, text, step, *rest: seen.append(step) or loss(self, text, step, *rest)
+        )
+        resumed, again = train(architecture, protocol, corpus, folder=tmp_path)
+    assert seen[0] == stop  # no update is made again
+    assert resumed.curve == whole.curve
+    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [({"identity": 5}, "another training"), ({}, "another training"), ({"step": 1}, "damaged")],
+)
+def test_a_checkpoint_that_is_none_is_told(content: dict[str, Any], words: str, corpus: Corpus, tmp_path: Path) -> None:
+    if "step" in content:
+        cell = named_cell("RNN")
+        content["identity"] = {"key": cell.key, "seed": 0, "protocol": PLAIN.hash, "corpus": corpus.fingerprint}
+    torch.save(content, tmp_path / CHECKPOINT)
+    with pytest.raises(ZeronasError, match=words):
+        train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+
+
+def test_a_full_disk_is_told_and_leaves_no_part_of_a_file(corpus: Corpus, tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+        with pytest.raises(ZeronasError, match=r"checkpoint.pt' cannot be written \(File too large"):
+            train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+        with (
+            pytest.raises(ZeronasError, match=r"j.jsonl' cannot be written \(File too large"),
+            writing(tmp_path / "j.jsonl") as file,
+        ):
+            append(file, {"key": "x" * 2_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["j.jsonl", "j.lock", "text.txt"]
+
+
 def test_a_cell_learns_what_follows_what(corpus: Corpus) -> None:
     """Each word of the text has one successor; only where a line begins must be guessed, one token in thirteen."""
     protocol = replace(PLAIN, steps=300, sequence=16, learning_rate=2e-2, embedding=16, hidden=(32,), evaluations=1)
@@ -281,7 +390,9 @@ def test_a_saved_model_comes_back_with_its_words(corpus: Corpus, tmp_path: Path)
         made, model = train(architecture, protocol, corpus)
         path = tmp_path / "weights.pt"
         save_model(path, model, architecture, made, corpus)
+        drawn = torch.get_rng_state()
         loaded, words = load_model(path)
+        assert torch.equal(torch.get_rng_state(), drawn)  # loading draws nothing from the caller's generator
         assert words == corpus.words
         assert loaded.validate(corpus) == made.value
     torch.save({"weights": {}}, path)
@@ -352,6 +463,65 @@ def test_two_workers_give_what_one_does(text: Path, tmp_path: Path) -> None:
     assert [strip(record) for record in one] == [strip(record) for record in two]
 
 
+def test_a_training_that_breaks_loses_none_that_runs_beside_it(text: Path, tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    broken = Job(named_cell("RNN"), replace(PLAIN, sequence=10_000), 0)  # longer than the text: an error at once
+    with pytest.raises(ZeronasError, match="tokens to train on"):
+        train_all([broken, *jobs()], str(text), path, workers=2)
+    assert jobs()[0].id in read_lines(path) and broken.id not in read_lines(path)
+
+
+def test_want_of_memory_is_a_result_that_is_tried_again(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j.jsonl"
+    large = Job(named_cell("RNN"), replace(PLAIN, hidden=(10_000_000,)), 0)
+    assert [record["reason"] for record in train_all([large, jobs()[0]], str(text), path)] == ["out of memory", ""]
+    tried: list[str] = []
+    train_all([large, jobs()[0]], str(text), path, report=lambda a, b, record: tried.append(record["reason"]))
+    assert tried == ["out of memory"]  # the other one is not trained again
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    script = tmp_path / "start.py"
+    script.write_text(
+        "import multiprocessing, sys, time\n"
+        "from nas.workers import end_with_parent\n"
+        "def work(path):\n"
+        "    end_with_parent()\n"
+        "    open(path, 'w').write(str(multiprocessing.current_process().pid))\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.get_context('spawn').Process(target=work, args=(sys.argv[1],)).start()\n"
+        "    time.sleep(60)\n",
+        encoding="utf-8",
+    )
+    told = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, str(script), str(told)], cwd=Path(trainer.__file__).parents[2])
+
+    def until(condition: Callable[[], bool]) -> bool:
+        end = time.monotonic() + 30
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.05)
+        return condition()
+
+    try:
+        assert until(lambda: told.exists() and bool(told.read_text(encoding="utf-8")))
+        child = int(told.read_text(encoding="utf-8"))
+        assert alive(child)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert until(lambda: not alive(child))
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_trainings_on_another_text_are_refused(text: Path, tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     train_all(jobs()[:1], str(text), path)
@@ -362,9 +532,10 @@ def test_trainings_on_another_text_are_refused(text: Path, tmp_path: Path) -> No
 
 def test_a_damaged_journal_is_told_with_its_line(text: Path, tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    path.write_text('nothing of use\n{"key": "a", "protocol": "b", "seed": 0}\n', encoding="utf-8")
-    with pytest.raises(ZeronasError, match="Line 1"):
-        train_all(jobs()[:1], str(text), path)
+    for line in ("nothing of use", '{"key": "a", "protocol": "b", "seed": 0, "value": 1.0, "reason": ""}'):
+        path.write_text(line + "\n", encoding="utf-8")
+        with pytest.raises(ZeronasError, match="Line 1"):
+            train_all(jobs()[:1], str(text), path)
 
 
 def test_a_loss_far_above_guessing_ends_a_training(
