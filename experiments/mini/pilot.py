@@ -35,8 +35,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "chosen": {},
     "10,000 words, 16 streams": {"vocabulary": 10_000, "cutoffs": [1_000, 4_000], "batch": 16},
     "drop-out .25, weight drop .5": {"dropout": 0.25, "weight_drop": 0.5},
-    "three layers, rate .002": {"hidden": [64, 64, 64], "learning_rate": 2e-3},
-    "3,000 updates": {"steps": 3_000},
+    "2,000 updates": {"steps": 2_000},
+    "128 units": {"embedding": 128, "hidden": [128, 128]},
 }
 CELLS = 40
 
