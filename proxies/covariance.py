@@ -66,11 +66,16 @@ class HiddenCovariance(Proxy):
     pulls every unit's mean towards zero, and the last state is as good as the others. It also divides S by the number
     of eigenvalues, over which S is a sum, so that layers and probes of several sizes compare.
 
+    A correlation does not see how large the states are, so an optimised S ends among products of so many factors that
+    the states all but vanish: they are uncorrelated, and nothing can be learnt from them. ``floor`` makes such
+    architectures failures; neither paper nor released code has it.
+
     Args:
         layer: which layer, counted from 1.
         axis: "units" or "examples".
         k: the constant k.
         variant: "released" or "corrected".
+        floor: smallest standard deviation of the states, the median over units; below it they count as vanishing.
 
     Raises:
         ZeronasError: an argument is out of its range.
@@ -82,21 +87,25 @@ class HiddenCovariance(Proxy):
     needs = frozenset({"forward"})
     spaces = ("rnn", "bert")
 
-    def __init__(self, layer: int = 1, axis: str = "units", k: float = 1e-5, variant: str = "released") -> None:
+    def __init__(
+        self, layer: int = 1, axis: str = "units", k: float = 1e-5, variant: str = "released", floor: float = 0.0
+    ) -> None:
         if not isinstance(layer, int) or isinstance(layer, bool) or layer < 1:
             raise ZeronasError(f"hidden_covariance needs a layer of 1 or more, but got layer={layer!r}.")
         if axis not in ("units", "examples"):
             raise ZeronasError(f"hidden_covariance needs axis=units or axis=examples, but got axis={axis!r}.")
         if not isinstance(k, (int, float)) or not k > 0:
             raise ZeronasError(f"hidden_covariance needs k > 0, but got k={k!r}.")
-        self.layer, self.axis, self.k = layer, axis, float(k)
+        if not isinstance(floor, (int, float)) or not floor >= 0:
+            raise ZeronasError(f"hidden_covariance needs floor >= 0, but got floor={floor!r}.")
+        self.layer, self.axis, self.k, self.floor = layer, axis, float(k), float(floor)
         self.variant = checked_variant(self.name, variant)
         self.layers = layer
 
     def column(self, benchmark: str) -> str | None:
         """Returns NAS-Bench-NLP's column of the layer, which is over units."""
         released = self.variant == "released" and self.axis == "units" and self.k == 1e-5
-        released = released and benchmark == "nas_bench_nlp"
+        released = released and benchmark == "nas_bench_nlp" and not self.floor
         return f"Layer {self.layer} Hidden Covariance" if released and self.layer <= 3 else None
 
     def __call__(self, record: Record) -> float:
@@ -109,6 +118,8 @@ class HiddenCovariance(Proxy):
         if self.variant == "corrected" and record.final:
             hidden = torch.cat([hidden[1:], record.final[self.layer - 1][None]])
         steps, batch, size = hidden.shape
+        if self.floor and float(hidden.double().flatten(0, 1).std(dim=0).median()) < self.floor:
+            raise ProxyFailure("vanishing units")
         if self.axis == "units":
             rows = hidden.permute(2, 1, 0).reshape(size, batch * steps)  # (T, B, d) -> (d, B*T)
         else:

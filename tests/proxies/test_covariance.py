@@ -149,6 +149,18 @@ def test_failures_become_reasons() -> None:
     assert (score.value, score.reason, score.fitness) == (None, "hidden states are not finite", -math.inf)
 
 
+@pytest.mark.parametrize("axis", ["units", "examples"])
+def test_vanishing_states_are_a_failure_where_a_floor_is_set(axis: str) -> None:
+    states = observed()
+    deviation = float(states.double().flatten(0, 1).std(dim=0).median())
+    small = record(states * 1e-6)
+    free = HiddenCovariance(axis=axis).score(small).value
+    assert free == pytest.approx(HiddenCovariance(axis=axis).score(record(states)).value)  # it sees no scale
+    assert HiddenCovariance(axis=axis, floor=0.99e-6 * deviation).score(small).value == free
+    assert HiddenCovariance(axis=axis, floor=1.01e-6 * deviation).score(small).reason == "vanishing units"
+    assert HiddenCovariance(floor=1e-3).column("nas_bench_nlp") is None  # the published column has none
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -158,11 +170,12 @@ def test_failures_become_reasons() -> None:
         ({"axis": "unit"}, "hidden_covariance needs axis=units or axis=examples, but got axis='unit'."),
         ({"k": 0}, "hidden_covariance needs k > 0, but got k=0."),
         ({"k": math.nan}, "Proxy 'hidden_covariance' needs k to be a number, but got nan."),
+        ({"floor": -1}, "hidden_covariance needs floor >= 0, but got floor=-1."),
         ({"k": "1e-5"}, "Proxy 'hidden_covariance' needs k to be a number, but got '1e-5'."),
         (
             {"layers": 2},
             "Proxy 'hidden_covariance' has no option 'layers'. Did you mean 'layer'? "
-            "Available: axis, k, layer, variant.",
+            "Available: axis, floor, k, layer, variant.",
         ),
     ],
 )
@@ -170,4 +183,7 @@ def test_options_are_checked(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ZeronasError) as error:
         proxies.get("hidden_covariance", **options)
     assert str(error.value) == sentence
-    assert proxies.options_of("hidden_covariance") == {"layer": 1, "axis": "units", "k": 1e-5, "variant": "released"}
+    assert proxies.options_of("hidden_covariance") == {
+        **{"layer": 1, "axis": "units", "k": 1e-5, "variant": "released"},
+        "floor": 0.0,
+    }

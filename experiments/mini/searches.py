@@ -1,0 +1,103 @@
+"""``python -m experiments.mini.searches``: what a search by proxy alone finds, against the truth of training.
+
+The main job with other searchers, floors under the size of the states, and seeds; the three best of each are trained.
+The main job's choice was made on some seeds, and others say what it is worth. Searches and trainings are resumable
+under ``runs``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import spaces
+from experiments import search
+from experiments.mini.pilot import RESULTS, WORKERS
+from experiments.paper.runs import composed
+from experiments.paper.tables import save
+from nas import benchmarks, judge
+from nas.cli import guarded
+from nas.evaluate import Evaluator, Task
+from nas.report.files import versions
+from proxies.covariance import HiddenCovariance
+from proxies.rnn_probe import RNNProbe
+
+__all__ = ["CHOSEN", "main"]
+
+#: the main job's searcher and floor: the smallest standard deviation of the states, about the plain RNN's
+CHOSEN = ("random", 0.03)
+
+#: searcher, floors and seeds that the choice was made on; evolution's floor first
+_CHOICE = (
+    ("evolution", (0.0, 0.001, 0.01, 0.03), (10, 11)),
+    ("evolution", (0.0, 0.03), (0, 1, 2)),
+    ("random", (0.0, 0.03), (0, 1, 2)),
+)
+_TEST = (("evolution", (0.03,), (20, 21, 22)), ("random", (0.03,), (20, 21, 22)))
+
+
+def main() -> None:
+    """Searches, trains and writes results/searches.json."""
+    runs = [
+        {"role": role, **_searched(searcher, floor, seed)}
+        for role, wanted in (("choice", _CHOICE), ("test", _TEST))
+        for searcher, floors, seeds in wanted
+        for floor in floors
+        for seed in seeds
+    ]
+    save(RESULTS / "searches.json", {"runs": runs, "drawn": _drawn(), "versions": versions()})
+
+
+def _drawn() -> dict[str, dict[str, Any]]:
+    """What three random cells of the table give: of all, of the reduced space, and of its cells over the floor.
+
+    So what the reduction and the floor give by themselves is told apart from what the proxy gives.
+    """
+    table = benchmarks.get("mini_rnn")
+    cells = [e.architecture for e in table.entries] + [d.architecture for d in table.diverged.values()]
+    space = spaces.get("rnn")
+    stable = space.reduce({"state_growth": ["bounded", "linear"]})
+    with Evaluator(Task(space, RNNProbe(), {"floor": HiddenCovariance(floor=CHOSEN[1])}, seed=0)) as evaluator:
+        over = {e.key: e.scores["floor"].reason != "vanishing units" for e in evaluator.map(cells)}
+    pools = {
+        "all": cells,
+        "reduction=stable": [c for c in cells if stable.contains(c)],
+        "reduction=stable, over the floor": [c for c in cells if stable.contains(c) and over[c.key]],
+    }
+    found = {}
+    for name, pool in pools.items():
+        regrets = [table.place(entry).regret for c in pool if (entry := table.lookup(c)) is not None]
+        expected = judge.random_regret(regrets, 3, len(pool) - len(regrets))[-1]
+        found[name] = {"cells": len(pool), "diverged": len(pool) - len(regrets), "regret of three": expected}
+    return found
+
+
+def _searched(searcher: str, floor: float, seed: int) -> dict[str, Any]:
+    results = search.run(
+        composed(
+            "search",
+            "reduction=stable",
+            "verify=3",
+            "truth=train",
+            f"executor.workers={WORKERS}",
+            f"searcher={searcher}",
+            f"proxies.hidden_covariance.floor={floor}",
+            f"seed={seed}",
+            f"run.dir={Path('runs') / 'mini' / f'search_{searcher}_{floor}_{seed}'}",
+        )
+    )
+    found = results["found"]
+    return {
+        "searcher": searcher,
+        "floor": floor,
+        "seed": seed,
+        "losses": [query["truth"] for query in results["queries"]],  # null: diverged
+        "found": found["key"],
+        "standing": found["standing"],
+        "random": results["regret"]["random"][-1],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
