@@ -220,7 +220,7 @@ class Benchmark(ABC):
         return Standing(
             rank=better + 1,
             of=others + 1,
-            percentile=100.0 * worse / others if others else 100.0,
+            percentile=100.0 * min(1.0, worse / others) if others else 100.0,
             regret=max(0.0, float(means[-1] - signed)),
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
             of_runs=len(runs) if member else len(runs) + 1,
