@@ -79,9 +79,10 @@ def main() -> None:
 
 def _judged(entries: list[Entry], records: list[dict[str, Any]], protocol: Protocol) -> dict[str, Any]:
     pairs = [(r["value"], e.value) for r, e in zip(records, entries, strict=True) if r["value"] is not None]
+    curves = [(dict(map(tuple, r["curve"])), e.value) for r, e in zip(records, entries, strict=True)]
     by_step = {}
-    for index, (step, _) in enumerate(records[0]["curve"]):
-        at = [(r["curve"][index][1], e.value) for r, e in zip(records, entries, strict=True) if r["value"] is not None]
+    for step in filter(protocol.evaluated, range(1, protocol.steps + 1)):
+        at = [(curve[step], value) for curve, value in curves if step in curve]  # a loss that was not finite is not
         by_step[str(step)] = judge.kendall([a for a, _ in at], [b for _, b in at])
     seconds = sorted(r["seconds"] for r in records)
     agreement = judge.agreement([-a for a, _ in pairs], [-b for _, b in pairs])
