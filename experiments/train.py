@@ -57,27 +57,21 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         "corpus": corpus.fingerprint,
         "device": device,
     }
+    from nas.train.trainer import CHECKPOINT, WEIGHTS  # torch; what is wrong above is told without it
+
     with run_lock(folder):
         claim(folder, identity, fresh)
-        return _trained(folder, space.name, architecture, protocol, corpus, seed, device, fresh)
+        answer = ("results.json", "summary.md")  # until the training ends, no earlier one stands for it
+        for name in (*answer, CHECKPOINT, WEIGHTS) if fresh else answer:
+            (folder / name).unlink(missing_ok=True)
+        return _trained(folder, architecture, protocol, corpus, seed, device)
 
 
 def _trained(
-    folder: Path,
-    space: str,
-    architecture: Any,
-    protocol: Protocol,
-    corpus: Corpus,
-    seed: int,
-    device: str,
-    fresh: bool,
+    folder: Path, architecture: Any, protocol: Protocol, corpus: Corpus, seed: int, device: str
 ) -> dict[str, Any]:
-    from nas.train.trainer import CHECKPOINT, WEIGHTS, save_model, train
+    from nas.train.trainer import WEIGHTS, save_model, train
 
-    for name in (CHECKPOINT, WEIGHTS) if fresh else ():
-        (folder / name).unlink(missing_ok=True)
-    for name in ("results.json", "summary.md"):  # until the training ends, no earlier answer stands for it
-        (folder / name).unlink(missing_ok=True)
     print(
         f"training {architecture.key} under {protocol.name} ({protocol.hash}): {protocol.steps:,} updates on "
         f"{corpus.name}, {len(corpus.splits['train']):,} tokens, {device}",
@@ -98,13 +92,13 @@ def _trained(
         ) from None
     results: dict[str, Any] = {
         "command": "train",
-        "space": space,
+        "space": protocol.space,
         "architecture": architecture.to_json(),
         "training": training.to_json(),
         "protocol": {**protocol.to_json(), "hash": protocol.hash},
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "made_of": corpus.made_of},
         "test_loss": None if training.value is None else model.validate(corpus, "test"),
-        **_standing(space, protocol, corpus, training),
+        **_standing(protocol, corpus, training),
         "device": device,
         "versions": versions(),
     }
@@ -179,10 +173,10 @@ def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: s
     )
 
 
-def _standing(space: str, protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:
+def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:
     """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
     value = training.value
-    benchmark = benchmarks.get(DEFAULT_BENCHMARK[space][1])
+    benchmark = benchmarks.get(DEFAULT_BENCHMARK[protocol.space][1])
     assert isinstance(benchmark, benchmarks.MiniTable)
     if value is None or benchmark.sheet["protocol_hash"] != protocol.hash:
         return {"standing": None, "note": ""}

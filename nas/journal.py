@@ -14,7 +14,7 @@ from nas.evaluate import Evaluation
 from nas.report.files import write_text
 from proxies.base import Score
 
-__all__ = ["Journal", "claim", "drop_partial_line", "lock", "made_folder", "run_lock", "whole_lines"]
+__all__ = ["Journal", "claim", "lock", "made_folder", "run_lock", "whole_lines"]
 
 
 def made_folder(folder: Path) -> Path:
@@ -90,19 +90,18 @@ def run_lock(folder: Path) -> TextIO:
     return held
 
 
-def whole_lines(path: Path) -> list[bytes]:
-    """Returns the lines of a journal, none where it is not there; a last one that a kill cut off is left out."""
-    content = path.read_bytes() if path.exists() else b""
-    return content[: content.rfind(b"\n") + 1].splitlines()
+def whole_lines(path: Path, mend: bool = False) -> list[bytes]:
+    """Returns the lines of a journal, none where it is not there; a last one that a kill cut off is left out.
 
-
-def drop_partial_line(path: Path) -> None:
-    """Removes a last line that a kill cut off, so that the next one stands alone."""
+    Args:
+        mend: remove such a line from the file too, so that the next one stands alone.
+    """
     content = path.read_bytes() if path.exists() else b""
     whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    if mend and whole < len(content):
         with path.open("r+b") as file:
             file.truncate(whole)
+    return content[:whole].splitlines()
 
 
 class Journal:
@@ -130,8 +129,7 @@ class Journal:
         self._file = path.open("a", encoding="utf-8")
 
     def _read(self, path: Path) -> None:
-        drop_partial_line(path)  # that evaluation is made again
-        for number, line in enumerate(whole_lines(path), 1):
+        for number, line in enumerate(whole_lines(path, mend=True), 1):  # what was cut off is made again
             try:
                 entry = json.loads(line.decode("utf-8"))
                 scores = {

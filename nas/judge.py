@@ -19,6 +19,7 @@ __all__ = [
     "Agreement",
     "agreement",
     "best_so_far",
+    "interval",
     "kendall",
     "mean_and_error",
     "random_regret",
@@ -101,14 +102,15 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
     return Agreement(
         len(a),
         kendall(a, b),
-        _interval(taus),
+        interval(taus),
         spearman(a, b),
-        _interval(rhos),
+        interval(rhos),
         recall_at_top(a, b),
     )
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95% percentile interval of bootstrap values, NaN where none is finite."""
     finite = np.asarray(values)[np.isfinite(values)]
     if not len(finite):
         return float("nan"), float("nan")

@@ -79,7 +79,7 @@ def main() -> None:
 
 def _judged(entries: list[Entry], records: list[dict[str, Any]], protocol: Protocol) -> dict[str, Any]:
     pairs = [(r["value"], e.value) for r, e in zip(records, entries, strict=True) if r["value"] is not None]
-    curves = [(dict(map(tuple, r["curve"])), e.value) for r, e in zip(records, entries, strict=True)]
+    curves = [(dict(r["curve"]), e.value) for r, e in zip(records, entries, strict=True)]
     by_step = {}
     for step in filter(protocol.evaluated, range(1, protocol.steps + 1)):
         at = [(curve[step], value) for curve, value in curves if step in curve]  # a loss that was not finite is not
@@ -111,8 +111,7 @@ def _beside(
 
     rng = seeds.generator(0, "pilot", len(keys))
     drawn = [difference(columns[rng.integers(len(keys), size=len(keys))]) for _ in range(resamples)]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return {"cells": len(keys), "tau": difference(columns), "tau_interval": [float(low), float(high)]}
+    return {"cells": len(keys), "tau": difference(columns), "tau_interval": list(judge.interval(drawn))}
 
 
 if __name__ == "__main__":

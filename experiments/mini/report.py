@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import statistics
 import sys
 from typing import Any
@@ -63,7 +62,12 @@ def rank_tables() -> None:
             "sheet": {k: v for k, v in benchmark.sheet.items() if k != "notes"},
             "architectures": found["architectures"],
             "probe": found["config"]["probe"][space],
-            "noise": {**found["noise"], **_spread(benchmark)},
+            "noise": {
+                **found["noise"],
+                "reach_of_best": benchmark.reach(benchmark.best.value),
+                "reach_of_median": benchmark.reach(statistics.median(entry.value for entry in benchmark.entries)),
+                "coverage": benchmark.coverage,
+            },
             "proxies": found["proxies"],
             "versions": found["versions"],
         }
@@ -81,27 +85,6 @@ def rank_tables() -> None:
         data["operations"] = dataclasses.asdict(test)
     data["growth"] = _divergence_by_growth()
     save(RESULTS / "tables.json", data)
-
-
-def _spread(benchmark: MiniTable) -> dict[str, float | None]:
-    """How far 95% of the trainings are off at the best and at the median value, and how many that really covers.
-
-    The coverage is over all trainings of the repeatedly trained architectures: is one as near to the mean of the others
-    as the remaining architectures say it should be?
-    """
-    covered = []
-    for entry in benchmark.entries:
-        reach, count = benchmark.reach(entry.value, without=entry.key), len(entry.runs)
-        if count > 1 and reach is not None:
-            total = sum(run.value for run in entry.runs)
-            others = [(total - run.value) / (count - 1) for run in entry.runs]
-            allowed = reach * math.sqrt(count / (count - 1))
-            covered += [abs(run.value - mean) <= allowed for run, mean in zip(entry.runs, others, strict=True)]
-    return {
-        "reach_of_best": benchmark.reach(benchmark.best.value),
-        "reach_of_median": benchmark.reach(statistics.median(entry.value for entry in benchmark.entries)),
-        "coverage": statistics.mean(covered) if covered else None,
-    }
 
 
 def _divergence_by_growth() -> dict[str, dict[str, Any]]:

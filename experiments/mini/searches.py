@@ -11,17 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import spaces
 from experiments import search
 from experiments.mini.pilot import RESULTS, WORKERS
 from experiments.paper.runs import composed
 from experiments.paper.tables import save
-from nas import benchmarks, judge
+from nas import judge
 from nas.cli import guarded
-from nas.evaluate import Evaluator, Task
+from nas.evaluate import Evaluator
 from nas.report.files import versions
-from proxies.covariance import HiddenCovariance
-from proxies.rnn_probe import RNNProbe
+from nas.settings import make
 
 __all__ = ["CHOSEN", "main"]
 
@@ -54,16 +52,16 @@ def _drawn() -> dict[str, dict[str, Any]]:
 
     So what the reduction and the floor give by themselves is told apart from what the proxy gives.
     """
-    table = benchmarks.get("mini_rnn")
+    settings = make(_main_job("rank", CHOSEN[1], "benchmark=mini_rnn"))
+    table, fitness = settings.needed_truth(), settings.fitness
     cells = [e.architecture for e in table.entries] + [d.architecture for d in table.diverged.values()]
-    space = spaces.get("rnn")
-    stable = space.reduce({"state_growth": ["bounded", "linear"]})
-    with Evaluator(Task(space, RNNProbe(), {"floor": HiddenCovariance(floor=CHOSEN[1])}, seed=0)) as evaluator:
-        over = {e.key: e.scores["floor"].reason != "vanishing units" for e in evaluator.map(cells)}
+    stable = [c for c in cells if settings.space.contains(c)]
+    with Evaluator(settings.task()) as evaluator:
+        over = {e.key for e in evaluator.map(stable) if e.scores[fitness].reason != "vanishing units"}
     pools = {
         "all": cells,
-        "reduction=stable": [c for c in cells if stable.contains(c)],
-        "reduction=stable, over the floor": [c for c in cells if stable.contains(c) and over[c.key]],
+        "reduction=stable": stable,
+        "reduction=stable, over the floor": [c for c in stable if c.key in over],
     }
     found = {}
     for name, pool in pools.items():
@@ -73,19 +71,15 @@ def _drawn() -> dict[str, dict[str, Any]]:
     return found
 
 
+def _main_job(command: str, floor: float, *overrides: str) -> dict[str, Any]:
+    return composed(command, "reduction=stable", f"proxies.hidden_covariance.floor={floor}", *overrides)
+
+
 def _searched(searcher: str, floor: float, seed: int) -> dict[str, Any]:
+    folder = Path("runs") / "mini" / f"search_{searcher}_{floor}_{seed}"
+    verified = ("verify=3", "truth=train", f"executor.workers={WORKERS}")
     results = search.run(
-        composed(
-            "search",
-            "reduction=stable",
-            "verify=3",
-            "truth=train",
-            f"executor.workers={WORKERS}",
-            f"searcher={searcher}",
-            f"proxies.hidden_covariance.floor={floor}",
-            f"seed={seed}",
-            f"run.dir={Path('runs') / 'mini' / f'search_{searcher}_{floor}_{seed}'}",
-        )
+        _main_job("search", floor, f"searcher={searcher}", f"seed={seed}", f"run.dir={folder}", *verified)
     )
     found = results["found"]
     return {
@@ -95,7 +89,6 @@ def _searched(searcher: str, floor: float, seed: int) -> dict[str, Any]:
         "losses": [query["truth"] for query in results["queries"]],  # null: diverged
         "found": found["key"],
         "standing": found["standing"],
-        "random": results["regret"]["random"][-1],
     }
 
 

@@ -30,7 +30,7 @@ from nas.errors import ZeronasError, did_you_mean
 from nas.report.files import versions, write_csv, write_json
 from nas.train import protocol as protocols
 from nas.train.corpus import docstrings
-from nas.train.table import Job, append, read_lines, train_all, writing
+from nas.train.table import Job, read_lines, train_all, writing
 from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
 
 __all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"]
@@ -170,7 +170,7 @@ def recall(table: str) -> None:
                 "parameters": int(row["parameters"]),
                 "skipped": int(row["skipped"]),
             }
-            append(journal, record)
+            journal.write(json.dumps(record) + "\n")
 
 
 def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:

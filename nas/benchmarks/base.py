@@ -287,6 +287,13 @@ class Benchmark(ABC):
         offs = np.sort(np.concatenate([deviations for _, deviations in nearest]))
         return float(offs[min(len(offs), math.ceil(0.95 * (len(offs) + 1))) - 1])
 
+    @property
+    def coverage(self) -> float | None:
+        """Share of the repeated trainings that ``reach`` covers, each architecture left out in its turn, or None."""
+        reaches = [(deviations, self.reach(value, without=key)) for value, key, deviations in self._deviations]
+        covered = [deviations <= reach for deviations, reach in reaches if reach is not None]
+        return float(np.concatenate(covered).mean()) if covered else None
+
     def interval(
         self, value: float, trainings: int = 1, member: bool = True, own: float | None = None
     ) -> tuple[Standing, Standing] | None:

@@ -156,15 +156,15 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         curves = [run["regret"] for run in known if run["regret"]]
         if curves:
             shortest = min(len(c["best_so_far"]) for c in curves)
-            stacked, by_size = (
+            stacked, by_chance, by_size = (
                 np.array([c[of][:shortest] for c in curves], dtype=float)  # None becomes nan
-                for of in ("best_so_far", "parameters")
+                for of in ("best_so_far", "random", "parameters")
             )
             summary["curve"] = stacked.mean(axis=0).tolist()
             summary["curve_error"] = (
                 (stacked.std(axis=0, ddof=1) / np.sqrt(len(curves))).tolist() if len(curves) > 1 else [0.0] * shortest
             )
-            summary["random_curve"] = np.mean([c["random"][:shortest] for c in curves], axis=0).tolist()
+            summary["random_curve"] = by_chance.mean(axis=0).tolist()
             summary["parameters_curve"] = by_size.mean(axis=0).tolist()
     return summary
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nas.errors import ZeronasError
-from nas.journal import drop_partial_line, lock, whole_lines
+from nas.journal import lock, whole_lines
 from nas.train.protocol import Protocol
 from nas.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
 
@@ -68,7 +68,7 @@ def writing(path: Path) -> Iterator[TextIO]:
         if held is None:
             raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
         with held:
-            drop_partial_line(path)
+            whole_lines(path, mend=True)
             with path.open("a", encoding="utf-8") as file:
                 yield file
     except OSError as error:
