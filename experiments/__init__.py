@@ -1,1 +1,1 @@
-"""The commands: one thin app each, and the configurations of reproduced claims."""
+"""The command line, the reproductions of published claims, and the making of the shipped tables."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import proxies
 import spaces
-from nas import benchmarks
-from nas.benchmarks import Benchmark, MiniTable
-from nas.benchmarks.data import given_folder
-from nas.errors import ZeronasError, did_you_mean
-from nas.evaluate import Probe, Task
-from nas.options import mapping
-from nas.report.files import versions
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.files import versions
+from nas.core.options import mapping
+from nas.engine.evaluate import Probe, Task
+from nas.truth import benchmarks
+from nas.truth.benchmarks import Benchmark, MiniTable
+from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
 from proxies.probes import probe_for
 from proxies.tokens import fingerprint

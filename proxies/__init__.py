@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from nas.errors import ZeronasError, did_you_mean
-from nas.options import checked
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import checked
 from proxies import activation, bert_metrics, capacity, control, covariance, jacobian, saliency, sizes, swap
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score
 from proxies.bert_metrics import BERT_IMPLEMENTATIONS

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nas.errors import ZeronasError
-from nas.registry import Registry
+from nas.core.errors import ZeronasError
+from nas.core.registry import Registry
 from spaces.base import Counts
 
 if TYPE_CHECKING:

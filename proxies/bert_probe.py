@@ -6,8 +6,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nas import seeds
-from nas.errors import ZeronasError
+from nas.core import seeds
+from nas.core.errors import ZeronasError
 from proxies.base import Need, Needs, Record, Tap, Weight
 from proxies.tokens import token_ids
 

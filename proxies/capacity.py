@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import seeds
-from nas.errors import ZeronasError, did_you_mean
+from nas.core import seeds
+from nas.core.errors import ZeronasError, did_you_mean
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record
 from spaces.bert.matrices import Matrix, layer_matrices
 from spaces.bert.readings import LayerPlan, Plan, plan

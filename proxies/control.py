@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas import seeds
+from nas.core import seeds
 from proxies.base import PROXIES, Proxy, Record
 
 __all__ = ["Random"]

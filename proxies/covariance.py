@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record, checked_variant
 
 if TYPE_CHECKING:

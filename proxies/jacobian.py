@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from proxies.base import PROXIES, Need, Noise, Proxy, ProxyFailure, Record, checked_variant
 from proxies.covariance import correlation_score
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from nas.errors import ZeronasError, did_you_mean
-from nas.options import checked, mapping
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import checked, mapping
 from proxies.bert_probe import BertProbe
 from proxies.rnn_probe import RNNProbe
 

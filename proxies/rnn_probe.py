@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nas import seeds
-from nas.errors import ZeronasError
+from nas.core import seeds
+from nas.core.errors import ZeronasError
 from proxies.base import Needs, Noise, Record, Tap, Weight
 from proxies.tokens import token_ids
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import seeds
-from nas.errors import ZeronasError
+from nas.core import seeds
+from nas.core.errors import ZeronasError
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Tap
 from proxies.jacobian import require_finite_states
 

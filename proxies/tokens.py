@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nas import seeds
-from nas.errors import ZeronasError
+from nas.core import seeds
+from nas.core.errors import ZeronasError
 
 __all__ = ["fingerprint", "token_ids", "words_to_ids"]
 

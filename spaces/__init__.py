@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from nas.errors import ZeronasError
-from nas.registry import Registry
+from nas.core.errors import ZeronasError
+from nas.core.registry import Registry
 from spaces.base import Architecture, Counts, Space
 from spaces.rules import Feature, Rule
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_check
 
 import numpy as np
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.rules import Feature, Rule
 
 if TYPE_CHECKING:

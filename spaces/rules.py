@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean
 
 __all__ = ["Feature", "Rule", "Value"]
 

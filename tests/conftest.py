@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments.app import plain
+from experiments.commands.app import plain
 
 
 @pytest.fixture(scope="session")

@@ -193,8 +193,8 @@ def test_help_and_version(zeronas) -> None:  # type: ignore[no-untyped-def]
 
 def test_list_names_everything_registered(zeronas) -> None:  # type: ignore[no-untyped-def]
     import proxies
-    from nas.benchmarks import BENCHMARKS
     from nas.search import SEARCHERS
+    from nas.truth.benchmarks import BENCHMARKS
 
     status, out, _ = zeronas("list")
     assert status == 0

@@ -14,7 +14,7 @@ from experiments.paper.metrics import bert_metrics, peers, rnn_metrics
 from experiments.paper.runs import RESULTS, ranked, read_table
 from experiments.paper.steps import BERT_SUBSETS, RNN_SUBSETS, STEPS
 from experiments.paper.tables import grid, published_taus, summarise
-from nas import benchmarks
+from nas.truth import benchmarks
 
 
 @pytest.mark.parametrize("variant", ["released", "corrected"])

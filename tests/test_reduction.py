@@ -12,12 +12,12 @@ from omegaconf import OmegaConf
 from scipy.stats import f_oneway
 
 import spaces
-from experiments.reduce import run
-from nas import benchmarks
-from nas.benchmarks import Benchmark, Datasheet, Entry
-from nas.errors import ZeronasError
-from nas.reduction import Table, fit, half, holm, levels_of, outcome
-from nas.reduction import _f_test as f_test
+from experiments.commands.reduce import run
+from nas.core.errors import ZeronasError
+from nas.judge.reduction import Table, fit, half, holm, levels_of, outcome
+from nas.judge.reduction import _f_test as f_test
+from nas.truth import benchmarks
+from nas.truth.benchmarks import Benchmark, Datasheet, Entry
 from spaces.bert.space import BertSpace
 from spaces.rules import Feature
 

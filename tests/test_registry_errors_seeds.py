@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas import seeds
-from nas.errors import ZeronasError, did_you_mean
-from nas.registry import Registry
+from nas.core import seeds
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,7 +76,9 @@ def test_streams_are_functions_of_seed_and_purpose() -> None:
 
 def test_streams_never_change() -> None:
     """Run folders and keys' weights depend on these values; they are pinned, here and in another process."""
-    code = "from nas import seeds; print(seeds.integer(0, 'a', 1), repr(float(seeds.generator(0, 'a', 1).random())))"
+    code = (
+        "from nas.core import seeds; print(seeds.integer(0, 'a', 1), repr(float(seeds.generator(0, 'a', 1).random())))"
+    )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == [str(seeds.integer(0, "a", 1)), repr(float(seeds.generator(0, "a", 1).random()))]
     assert found.stdout.split() == ["4424143583225978915", "0.7636731918309884"]

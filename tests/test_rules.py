@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.rules import Feature, Rule
 
 FEATURES = {

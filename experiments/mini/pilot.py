@@ -15,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from experiments.cli import guarded
 from experiments.paper.tables import save
-from nas import benchmarks, judge, seeds
-from nas.benchmarks import Entry
-from nas.cli import guarded
-from nas.errors import ZeronasError, did_you_mean
-from nas.report.files import versions
-from nas.train import protocol as protocols
-from nas.train.protocol import Protocol
-from nas.train.table import Job, train_all
+from nas import judge
+from nas.core import seeds
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.files import versions
+from nas.truth import benchmarks
+from nas.truth.benchmarks import Entry
+from nas.truth.train import protocol as protocols
+from nas.truth.train.protocol import Protocol
+from nas.truth.train.table import Job, train_all
 
 __all__ = ["VARIANTS", "even", "main", "pilot_entries"]
 

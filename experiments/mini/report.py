@@ -12,6 +12,7 @@ import statistics
 import sys
 from typing import Any
 
+from experiments.cli import guarded
 from experiments.mini.pilot import RESULTS
 from experiments.mini.searches import CHOSEN
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
@@ -19,12 +20,11 @@ from experiments.paper.report import agreement_text, failures_text, markdown_tab
 from experiments.paper.runs import RESULTS as PAPER
 from experiments.paper.runs import ranked, read_results
 from experiments.paper.tables import grid, save
-from nas import benchmarks
-from nas.benchmarks import MiniTable
-from nas.cli import guarded
-from nas.effects import operation_test
-from nas.report.files import number, write_text
+from nas.core.files import number, write_text
+from nas.judge.effects import operation_test
 from nas.report.rank import ordered
+from nas.truth import benchmarks
+from nas.truth.benchmarks import MiniTable
 from spaces.rnn import parse_cell
 from spaces.rnn.growth import GROWTHS, growth
 

@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments import search
+from experiments.cli import guarded
+from experiments.commands import search
 from experiments.mini.pilot import RESULTS, WORKERS
 from experiments.paper.runs import composed
 from experiments.paper.tables import save
 from nas import judge
-from nas.cli import guarded
-from nas.evaluate import Evaluator
-from nas.report.files import versions
+from nas.core.files import versions
+from nas.engine.evaluate import Evaluator
 from nas.settings import make
 
 __all__ = ["CHOSEN", "main"]

@@ -21,16 +21,19 @@ from typing import Any
 import numpy as np
 
 import spaces
+from experiments.cli import guarded
 from experiments.mini.pilot import even
-from nas import benchmarks, judge, seeds
-from nas.benchmarks.mini import COLUMNS, TABLES
-from nas.benchmarks.recipes import published_seeds
-from nas.cli import guarded
-from nas.errors import ZeronasError, did_you_mean
-from nas.report.files import versions, write_csv, write_json
-from nas.train import protocol as protocols
-from nas.train.corpus import docstrings
-from nas.train.table import Job, read_lines, train_all, writing
+from nas import judge
+from nas.core import seeds
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.files import versions, write_csv, write_json
+from nas.core.lines import writing
+from nas.truth import benchmarks
+from nas.truth.benchmarks.mini import COLUMNS, TABLES
+from nas.truth.benchmarks.recipes import published_seeds
+from nas.truth.train import protocol as protocols
+from nas.truth.train.corpus import docstrings
+from nas.truth.train.table import Job, read_lines, train_all
 from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
 
 __all__ = ["bert_configurations", "jobs", "main", "recall", "rnn_cells", "write"]

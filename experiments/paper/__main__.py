@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from experiments.cli import guarded
 from experiments.paper.report import write_report
 from experiments.paper.steps import STEPS
-from nas import benchmarks
-from nas.cli import guarded
-from nas.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.truth import benchmarks
 
 __all__ = ["main"]
 

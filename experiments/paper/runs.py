@@ -10,8 +10,8 @@ from typing import Any
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments import rank
-from experiments.app import plain
+from experiments.commands import rank
+from experiments.commands.app import plain
 from experiments.paper.metrics import Proxies
 
 __all__ = ["RESULTS", "composed", "ranked", "read_results", "read_table"]

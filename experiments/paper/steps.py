@@ -14,16 +14,17 @@ import numpy as np
 
 import proxies
 import spaces
-from experiments import reduce as reduce_app
+from experiments.commands import reduce as reduce_app
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
 from experiments.paper.runs import RESULTS, composed, ranked, read_results, read_table
 from experiments.paper.tables import Subset, grid, published_taus, save, summarise
-from nas import benchmarks, judge
-from nas.benchmarks import Entry
-from nas.benchmarks.recipes import cell_of, log_id
-from nas.effects import operation_test
-from nas.evaluate import Task
-from nas.report.files import versions
+from nas import judge
+from nas.core.files import versions
+from nas.engine.evaluate import Task
+from nas.judge.effects import operation_test
+from nas.truth import benchmarks
+from nas.truth.benchmarks import Entry
+from nas.truth.benchmarks.recipes import cell_of, log_id
 from proxies.base import Proxy
 from proxies.bert_probe import BertProbe
 from proxies.rnn_probe import RNNProbe

@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments.paper.runs import read_results, read_table
 from nas import judge
-from nas.benchmarks import Benchmark, Entry
+from nas.core.files import write_json
 from nas.report import plots
-from nas.report.files import write_json
+from nas.truth.benchmarks import Benchmark, Entry
 
 __all__ = ["Subset", "grid", "published_taus", "save", "summarise"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nas import judge
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
+from nas.core.files import number, write_csv, write_json, write_text
 from nas.report import plots
-from nas.report.files import number, write_csv, write_json, write_text
 
 __all__ = ["compare", "lines", "read_run"]
 

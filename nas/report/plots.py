@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 
 __all__ = ["BASELINES", "COLOURS", "draw_architecture", "regret_curves", "save", "scatter", "subplots"]
 

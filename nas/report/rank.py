@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from nas import judge
-from nas.benchmarks import Benchmark, Entry
-from nas.evaluate import Evaluation
+from nas.core.files import number, versions, write_csv, write_json, write_text
+from nas.engine.evaluate import Evaluation
 from nas.report import plots
-from nas.report.files import number, versions, write_csv, write_json, write_text
 from nas.settings import Settings
+from nas.truth.benchmarks import Benchmark, Entry
 from proxies.base import Proxy
 from spaces.base import Space
 

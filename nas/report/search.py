@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nas import judge
-from nas.benchmarks import Benchmark, Entry, Standing
+from nas.core.files import number, versions, write_csv, write_json, write_text
+from nas.engine.run import Query, Scored
 from nas.report import plots
-from nas.report.files import number, versions, write_csv, write_json, write_text
-from nas.run import Query, Scored
 from nas.settings import Settings
+from nas.truth.benchmarks import Benchmark, Entry, Standing
 
 __all__ = ["found", "report"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from nas.errors import ZeronasError, did_you_mean
-from nas.options import checked
-from nas.pools import Pool
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import checked
+from nas.engine.pools import Pool
 from nas.search import evolution, local, optuna, random
 from nas.search.base import SEARCHERS, Result, Searcher
 

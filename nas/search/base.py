@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nas import seeds
-from nas.errors import ZeronasError
-from nas.pools import Pool
-from nas.registry import Registry
+from nas.core import seeds
+from nas.core.errors import ZeronasError
+from nas.core.registry import Registry
+from nas.engine.pools import Pool
 
 __all__ = ["SEARCHERS", "Result", "Searcher", "whole"]
 

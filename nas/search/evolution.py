@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from nas.errors import ZeronasError
-from nas.pools import Pool
+from nas.core.errors import ZeronasError
+from nas.engine.pools import Pool
 from nas.search.base import SEARCHERS, Result, Searcher, share, whole
 
 __all__ = ["RegularizedEvolution"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nas.pools import Pool
+from nas.engine.pools import Pool
 from nas.search.base import SEARCHERS, Result, Searcher, whole
 
 __all__ = ["LocalSearch"]

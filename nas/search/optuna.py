@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas import seeds
-from nas.errors import ZeronasError, did_you_mean
-from nas.pools import Pool
+from nas.core import seeds
+from nas.core.errors import ZeronasError, did_you_mean
+from nas.engine.pools import Pool
 from nas.search.base import SEARCHERS, Result, Searcher
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean
 
 if TYPE_CHECKING:
     import networkx as nx

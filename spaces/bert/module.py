@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.bert.config import BertConfig
 from spaces.bert.readings import EMBEDDING_SIZE, POSITIONS, VOCABULARY, LayerPlan, Plan, plan
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean
 from spaces.bert.config import BertConfig, Layer
 
 __all__ = ["EMBEDDING_SIZE", "POSITIONS", "READINGS", "VOCABULARY", "LayerPlan", "Plan", "check_reading", "plan"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.base import Counts, Space
 from spaces.bert.config import DEPTHS, HIDDEN_SIZES, OPERATIONS, SIZES, TYPE_OF, BertConfig, Layer, parse_config
 from spaces.bert.counts import count

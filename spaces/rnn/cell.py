@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean
 from spaces.rnn.canonical import canonical_form, digest
 
 if TYPE_CHECKING:

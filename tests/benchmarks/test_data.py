@@ -5,11 +5,11 @@ import shutil
 import pooch
 import pytest
 
-from experiments.data import main
-from nas.benchmarks import data
-from nas.benchmarks.check import check
-from nas.benchmarks.data import FILES, PublicFile, fetch, locate, read, sha256
-from nas.errors import ZeronasError
+from experiments.commands.data import main
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks import data
+from nas.truth.benchmarks.check import check
+from nas.truth.benchmarks.data import FILES, PublicFile, fetch, locate, read, sha256
 
 SMALL = "flexibert/BERT_train_ablation.csv"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nas.benchmarks import get
-from nas.benchmarks.flexibert import TASKS, read_metrics, read_rows
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks import get
+from nas.truth.benchmarks.flexibert import TASKS, read_metrics, read_rows
 from spaces.bert.config import parse_config
 from spaces.bert.sampler import published_sample
 

@@ -13,22 +13,23 @@ import pytest
 from scipy.stats import kendalltau
 
 import spaces
-from experiments import rank as rank_app
-from experiments import score as score_app
-from experiments import search as search_app
-from experiments import train as train_app
-from experiments.arch import read_architecture
+from experiments.commands import rank as rank_app
+from experiments.commands import score as score_app
+from experiments.commands import search as search_app
+from experiments.commands import train as train_app
+from experiments.commands.arch import read_architecture
 from experiments.mini import report as mini_report
 from experiments.mini import tables
-from nas import benchmarks, truth
-from nas.benchmarks import base, mini
-from nas.benchmarks.mini import MiniRNN
-from nas.errors import ZeronasError
-from nas.journal import run_lock
-from nas.train import corpus as corpora
-from nas.train import protocol as protocols
-from nas.train.table import read_lines, train_all
-from nas.train.trainer import load_model
+from nas.core.errors import ZeronasError
+from nas.core.folders import run_lock
+from nas.truth import benchmarks
+from nas.truth import training as truth
+from nas.truth.benchmarks import base, mini
+from nas.truth.benchmarks.mini import MiniRNN
+from nas.truth.train import corpus as corpora
+from nas.truth.train import protocol as protocols
+from nas.truth.train.table import read_lines, train_all
+from nas.truth.train.trainer import load_model
 from spaces.rnn import named_cell
 
 TINY = protocols.RNNProtocol(
@@ -233,7 +234,7 @@ def test_a_diverged_candidate_is_told_with_its_reason(
 ) -> None:
     train_all(tables.jobs("mini_rnn"), None, tmp_path / "journals" / "mini_rnn.jsonl")
     tables.write("mini_rnn")
-    from nas.train import trainer
+    from nas.truth.train import trainer
 
     monkeypatch.setattr(trainer.torch.nn.utils, "clip_grad_norm_", lambda *a, **k: float("nan"))
     results = search_app.run(composed("search", "budget=5", "verify=1", "truth=train", "run.dir=found"))

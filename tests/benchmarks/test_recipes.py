@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from nas.benchmarks import recipes
-from nas.benchmarks.recipes import Place, cell_of, locate_id, log_id, published_seeds
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks import recipes
+from nas.truth.benchmarks.recipes import Place, cell_of, locate_id, log_id, published_seeds
 from spaces.rnn.generator import generate
 
 

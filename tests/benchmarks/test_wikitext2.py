@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from nas.benchmarks import get
-from nas.benchmarks.recipes import locate_id
-from nas.benchmarks.wikitext2 import read_log
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks import get
+from nas.truth.benchmarks.recipes import locate_id
+from nas.truth.benchmarks.wikitext2 import read_log
 from spaces.rnn.counts import RNNSizes, parameters
 from spaces.rnn.generator import named_cell
 

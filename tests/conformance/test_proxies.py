@@ -15,8 +15,8 @@ import torch
 
 import proxies
 import spaces
-from nas.errors import ZeronasError
-from nas.evaluate import Task
+from nas.core.errors import ZeronasError
+from nas.engine.evaluate import Task
 from proxies.base import NEEDS, Needs, Proxy, Record
 from proxies.probes import PROBES, probe_for
 

@@ -14,8 +14,8 @@ import torch
 
 import spaces
 from nas import search
-from nas.errors import ZeronasError
-from nas.pools import BenchmarkPool, Pool, SpacePool
+from nas.core.errors import ZeronasError
+from nas.engine.pools import BenchmarkPool, Pool, SpacePool
 from nas.search import SEARCHERS, Result, Searcher
 from spaces.base import Space
 

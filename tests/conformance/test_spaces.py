@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import spaces
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.base import Architecture, Space
 
 ROOT = Path(__file__).parents[2]

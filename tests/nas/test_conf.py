@@ -10,12 +10,12 @@ from omegaconf import OmegaConf
 
 import conf
 import proxies
-from experiments import search as app
+from experiments.commands import search as app
 from nas import search
-from nas.benchmarks import BENCHMARKS
-from nas.pools import SpacePool
+from nas.engine.pools import SpacePool
 from nas.search.base import SEARCHERS
 from nas.settings import identity, make
+from nas.truth.benchmarks import BENCHMARKS
 
 FOLDER = Path(next(iter(conf.__path__)))
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway
 
-from nas import benchmarks, seeds
-from nas.effects import nested_f_test, operation_test
+from nas.core import seeds
+from nas.judge.effects import nested_f_test, operation_test
+from nas.truth import benchmarks
 from spaces.bert import BertConfig, BertSpace
 
 

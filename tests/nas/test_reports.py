@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from experiments import compare as compare_app
-from experiments import rank as rank_app
-from experiments import search as search_app
-from nas import benchmarks
-from nas.errors import ZeronasError
+from experiments.commands import compare as compare_app
+from experiments.commands import rank as rank_app
+from experiments.commands import search as search_app
+from nas.core.errors import ZeronasError
+from nas.truth import benchmarks
 
 
 def table(folder: Path) -> list[dict[str, str]]:

@@ -17,11 +17,11 @@ import pytest
 
 import proxies
 import spaces
-from experiments import search as app
-from nas import seeds
-from nas.errors import ZeronasError
-from nas.evaluate import Evaluation, Evaluator, Task, _TimeOut
-from nas.journal import Journal
+from experiments.commands import search as app
+from nas.core import seeds
+from nas.core.errors import ZeronasError
+from nas.engine.evaluate import Evaluation, Evaluator, Task, _TimeOut
+from nas.engine.journal import Journal
 from proxies.base import Proxy, Record, Score
 from proxies.rnn_probe import RNNProbe
 from spaces.rnn import Cell, named_cell, parse_cell
@@ -30,7 +30,7 @@ SMALL = ["searcher.population=20", "searcher.tournament=5", "benchmark=none"]
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "nas.cli", "search", f"run.dir={folder}", *SMALL, *overrides]
+    command = [sys.executable, "-m", "experiments.cli", "search", f"run.dir={folder}", *SMALL, *overrides]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -91,7 +91,7 @@ def test_a_time_out_is_tried_again_when_the_limit_is_another(
     tmp_path: Path, composed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [f"run.dir={tmp_path / 'a'}", "budget=4", *SMALL]
-    monkeypatch.setattr("nas.evaluate._limit", _never)
+    monkeypatch.setattr("nas.engine.evaluate._limit", _never)
     assert app.run(composed("search", *settings))["failures"] == {"time-out": 4}
     monkeypatch.undo()
     assert app.run(composed("search", *settings))["failures"] == {}

@@ -18,15 +18,16 @@ import pytest
 import torch
 
 import spaces
-from nas.errors import ZeronasError
-from nas.train import corpus as corpora
-from nas.train import protocol as protocols
-from nas.train import trainer
-from nas.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
-from nas.train.models import MaskedModel, WordModel, make_model, scaled
-from nas.train.protocol import BertProtocol, RNNProtocol
-from nas.train.table import Job, append, read_lines, train_all, writing
-from nas.train.trainer import CHECKPOINT, load_model, save_model, train
+from nas.core.errors import ZeronasError
+from nas.core.lines import append, writing
+from nas.truth.train import corpus as corpora
+from nas.truth.train import protocol as protocols
+from nas.truth.train import trainer
+from nas.truth.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
+from nas.truth.train.models import MaskedModel, WordModel, make_model, scaled
+from nas.truth.train.protocol import BertProtocol, RNNProtocol
+from nas.truth.train.table import Job, read_lines, train_all
+from nas.truth.train.trainer import CHECKPOINT, load_model, save_model, train
 from spaces.bert.config import BertConfig, Layer
 from spaces.bert.readings import plan
 from spaces.rnn import named_cell
@@ -486,7 +487,7 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     script = tmp_path / "start.py"
     script.write_text(
         "import multiprocessing, sys, time\n"
-        "from nas.workers import end_with_parent\n"
+        "from nas.core.workers import end_with_parent\n"
         "def work(path):\n"
         "    end_with_parent()\n"
         "    open(path, 'w').write(str(multiprocessing.current_process().pid))\n"

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from nas.benchmarks import get
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks import get
 from proxies.base import PROXIES, Needs, ProxyFailure, Record, Tap, Weight
 from proxies.bert_metrics import (
     BERT_IMPLEMENTATIONS,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from nas.benchmarks import get
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks import get
 from proxies.base import ProxyFailure, Record
 from proxies.capacity import NSC, ZeroLM, labelled_alpha, psi, variance
 from spaces.base import Counts

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import proxies
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from proxies.base import Needs, ProxyFailure, Record
 from proxies.covariance import HiddenCovariance, correlation_score
 from spaces.base import Counts

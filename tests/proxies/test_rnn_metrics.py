@@ -16,8 +16,8 @@ from torch import Tensor
 import proxies
 import proxies.rnn_probe
 import spaces.rnn.module
-from nas.errors import ZeronasError
-from nas.evaluate import Task
+from nas.core.errors import ZeronasError
+from nas.engine.evaluate import Task
 from proxies.activation import ActivationDistance, agreement
 from proxies.base import Needs, Noise, Proxy, ProxyFailure, Record, Tap, Weight
 from proxies.covariance import HiddenCovariance

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import spaces.rnn.module
-from nas import seeds
-from nas.errors import ZeronasError
+from nas.core import seeds
+from nas.core.errors import ZeronasError
 from proxies.base import Needs, Record
 from proxies.rnn_probe import RNNProbe, _embedding
 from proxies.tokens import token_ids

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import proxies
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from proxies.base import Proxy, Record
 from spaces.base import Counts
 from spaces.rnn import RNNSpace, named_cell

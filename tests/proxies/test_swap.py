@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from proxies.base import Needs, ProxyFailure, Record, Tap
 from proxies.bert_probe import BertProbe
 from proxies.swap import Swap, distinct_patterns, regulariser, signs

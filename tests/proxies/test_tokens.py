@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from proxies.tokens import fingerprint, token_ids, words_to_ids
 
 ROOT = Path(__file__).parents[2]

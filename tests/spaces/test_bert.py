@@ -20,7 +20,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.bert import READINGS, BertConfig, BertSpace, Layer, count, parse_config, plan, published_sample
 from spaces.bert.config import OPERATIONS, SIZES
 from spaces.bert.counts import embedding_parameters, encoder_parameters

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networkx.algorithms.isomorphism import DiGraphMatcher
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.rnn import COMMUTATIVE, OPERATIONS, Cell, Node, RNNSpace, named_cell, parse_cell
 from spaces.rnn.cell import find_problem
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.errors import ZeronasError
+from nas.core.errors import ZeronasError
 from spaces.rnn import Cell, RNNSizes, RNNSpace, named_cell, parse_cell
 from spaces.rnn.cell import find_problem
 from spaces.rnn.counts import counts, depth, parameters, width

@@ -1,0 +1,84 @@
+"""Finds the architecture that a command line names: a file, a run folder, a key of a table, or a known cell."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from nas.core.errors import ZeronasError
+from nas.truth import benchmarks
+from nas.truth.benchmarks.data import MissingFile
+from spaces.base import Space
+from spaces.rnn import NAMED_CELLS, named_cell
+
+__all__ = ["read_architecture"]
+
+_KEY = re.compile(r"rnn-[0-9a-f]{20}|bert-[0-9a-f]{16}")
+
+
+def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None) -> Any:
+    """Returns the architecture given as a file of JSON, JSON, decoded JSON, a run folder, a key, or a known cell.
+
+    A run folder (or its results.json) stands for what the search found, or what was trained; a key is looked for in the
+    tables that are at hand.
+
+    Raises:
+        ZeronasError: nothing given, no such file or key, or a malformed architecture.
+    """
+    known = f", or one of {', '.join(NAMED_CELLS)}" if space.name == "rnn" else ""
+    if given is None:
+        raise ZeronasError(
+            f"An architecture is needed: arch=FILE with its JSON, a run folder, a key of a table{known}."
+        )
+    if not isinstance(given, str):
+        return space.parse(given)
+    if space.name == "rnn" and given in NAMED_CELLS:
+        return named_cell(given)
+    if _KEY.fullmatch(given):
+        return _by_key(space, given, data_dir)
+    if given.lstrip().startswith(("{", "[", '"')):
+        return space.parse(given)
+    path = Path(given)
+    if path.is_dir():
+        path = path / "results.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ZeronasError(
+            f"The architecture '{given}' cannot be read ({reason}); give a file of JSON, a run folder, a key of a "
+            f"table{known}."
+        ) from None
+    if path.name == "results.json":
+        return space.parse(_found(text, path))
+    return space.parse(text)
+
+
+def _found(text: str, path: Path) -> Any:
+    try:
+        results = json.loads(text)
+        return results.get("found", results)["architecture"]  # a training's names it itself
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ZeronasError(
+            f"'{path}' is not the answer of a search that found an architecture, nor of a training."
+        ) from None
+
+
+def _by_key(space: Space[Any], key: str, data_dir: str | None) -> Any:
+    asked = []
+    for name in benchmarks.BENCHMARKS:
+        if benchmarks.BENCHMARKS.get(name).space != space.name:
+            continue
+        benchmark = benchmarks.get(name, data_dir)
+        if not benchmark.at_hand:
+            continue
+        try:
+            found = benchmark.by_key.get(key) or benchmark.diverged.get(key)
+        except MissingFile:
+            continue
+        asked.append(name)
+        if found is not None:
+            return found.architecture
+    raise ZeronasError(f"No table at hand holds the architecture '{key}' (asked: {', '.join(asked)}).")

@@ -1,0 +1,131 @@
+"""``zeronas list [KIND]``: spaces, proxies, probes, searchers, benchmarks, reductions, experiments."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import resources
+
+from experiments.cli import guarded
+from nas.core.errors import ZeronasError, did_you_mean
+
+__all__ = ["KINDS", "main"]
+
+
+def _first_line(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def _spaces() -> list[list[str]]:
+    import spaces
+
+    rows = [["space", "features that reductions may name"]]
+    for name in spaces.SPACES:
+        specs = spaces.get(name).feature_specs
+        rows.append([name, ", ".join(specs)])
+    return rows
+
+
+def _proxies() -> list[list[str]]:
+    import proxies
+
+    rows = [["proxy", "options", "needs", "better", "spaces", "source", "what"]]
+    for name in proxies.PROXIES:
+        kinds = proxies.kinds_of(name)
+        kind = proxies.PROXIES.get(name)
+        options = " ".join(f"{key}={value}" for key, value in proxies.options_of(name).items()) or "-"
+        better = "higher" if kind.higher_is_better else "lower"
+        needs = "+".join(sorted(kind.needs)) or "nothing"
+        rows.append(
+            [
+                name,
+                options,
+                needs,
+                better,
+                "+".join(sorted(kinds, reverse=True)),
+                kind.source,
+                _first_line(kind.__doc__),
+            ]
+        )
+    return rows
+
+
+def _searchers() -> list[list[str]]:
+    import inspect
+
+    from nas.search import SEARCHERS
+
+    rows = [["searcher", "options", "what"]]
+    for name in SEARCHERS:
+        kind = SEARCHERS.get(name)
+        parameters = inspect.signature(kind.__init__).parameters.values()
+        options = [f"{p.name}={p.default}" for p in parameters if p.default is not p.empty]
+        rows.append([name, " ".join(options) or "-", _first_line(kind.__doc__)])
+    return rows
+
+
+def _benchmarks() -> list[list[str]]:
+    from nas.truth.benchmarks import BENCHMARKS
+
+    rows = [["benchmark", "space", "metric", "better"]]
+    for name in BENCHMARKS:
+        kind = BENCHMARKS.get(name)
+        rows.append([name, kind.space, kind.metric, "higher" if kind.higher_is_better else "lower"])
+    return rows
+
+
+def _group(name: str) -> Callable[[], list[list[str]]]:
+    def rows() -> list[list[str]]:
+        found = [[name, "what"]]
+        files = sorted(resources.files("conf").joinpath(name).iterdir(), key=lambda f: f.name)
+        for file in files:
+            if file.name.endswith(".yaml"):
+                comments = [line[2:] for line in file.read_text().splitlines() if line.startswith("# ")]
+                what = next((c for c in comments if not c.startswith("@package")), "")
+                found.append([file.name.removesuffix(".yaml"), what])
+        return found
+
+    return rows
+
+
+KINDS: dict[str, Callable[[], list[list[str]]]] = {
+    "spaces": _spaces,
+    "proxies": _proxies,
+    "probes": _group("probe"),
+    "searchers": _searchers,
+    "benchmarks": _benchmarks,
+    "reductions": _group("reduction"),
+    "experiments": _group("experiment"),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints the tables of the kinds named, or of all.
+
+    Raises:
+        ZeronasError: unknown kind.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    wanted = sys.argv[1:] if arguments is None else arguments
+    if wanted in (["-h"], ["--help"]):
+        print(f"usage: zeronas list [{'|'.join(KINDS)}]")
+        return
+    for kind in wanted:
+        if kind not in KINDS:
+            raise ZeronasError(f"Unknown kind '{kind}'.{did_you_mean(kind, KINDS)}")
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for kind in wanted or KINDS:
+        header, *rows = KINDS[kind]()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for i, column in enumerate(header):
+            table.add_column(column, overflow="fold", no_wrap=i == 0)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

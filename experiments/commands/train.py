@@ -1,0 +1,212 @@
+"""``zeronas train arch=...``: one architecture trained as a language model, its loss, its place in a table, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import spaces
+from experiments.cli import guarded
+from experiments.commands.app import command
+from experiments.commands.arch import read_architecture
+from nas.core.errors import ZeronasError
+from nas.core.files import number, versions, write_json, write_text
+from nas.core.folders import claim, made_folder, run_lock
+from nas.core.options import flag, mapping
+from nas.core.workers import out_of_memory
+from nas.report import plots
+from nas.settings import DEFAULT_BENCHMARK, data_folder
+from nas.settings import number as checked_number
+from nas.truth import benchmarks
+from nas.truth.train import protocol as protocols
+from nas.truth.train.protocol import Protocol
+from nas.truth.training import corpus_note
+
+if TYPE_CHECKING:
+    from nas.truth.train.corpus import Corpus
+    from nas.truth.train.trainer import Training
+
+__all__ = ["main", "run"]
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Trains one architecture, or goes on where the same command stopped, and returns what results.json holds.
+
+    Raises:
+        ZeronasError: a setting, the architecture or the corpus is wrong, or the run folder cannot be used.
+    """
+    from nas.truth.train.corpus import load
+
+    space = spaces.get(**mapping(config, "space", "space.name=rnn"))
+    protocol = _protocol(config, space.name)
+    architecture = read_architecture(space, config["arch"], data_folder(config))
+    seed = checked_number(config, "seed", "seed", low=0, high=2**63 - 1)
+    device = _device(config["device"])
+    corpus = load(config["corpus"], protocol.vocabulary)
+    fresh = flag(config, "fresh")
+    folder = _folder(config, architecture.key, protocol, corpus.fingerprint, seed)
+    identity = {
+        "command": "train",
+        "architecture": architecture.key,
+        "seed": seed,
+        "protocol": protocol.hash,
+        "corpus": corpus.fingerprint,
+        "device": device,
+    }
+    from nas.truth.train.trainer import CHECKPOINT, WEIGHTS  # torch; what is wrong above is told without it
+
+    with run_lock(folder):
+        claim(folder, identity, fresh)
+        answer = ("results.json", "summary.md")  # until the training ends, no earlier one stands for it
+        for name in (*answer, CHECKPOINT, WEIGHTS) if fresh else answer:
+            (folder / name).unlink(missing_ok=True)
+        return _trained(folder, architecture, protocol, corpus, seed, device)
+
+
+def _trained(
+    folder: Path, architecture: Any, protocol: Protocol, corpus: Corpus, seed: int, device: str
+) -> dict[str, Any]:
+    from nas.truth.train.trainer import WEIGHTS, save_model, train
+
+    print(
+        f"training {architecture.key} under {protocol.name} ({protocol.hash}): {protocol.steps:,} updates on "
+        f"{corpus.name}, {len(corpus.splits['train']):,} tokens, {device}",
+        file=sys.stderr,
+    )
+
+    def report(step: int, value: float) -> None:
+        print(f"update {step:,} of {protocol.steps:,}: validation loss {value:.4f}", file=sys.stderr, flush=True)
+
+    try:
+        training, model = train(architecture, protocol, corpus, seed, device, folder, report)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ZeronasError(
+            f"There is not enough memory to train {architecture.key} under this protocol (hidden or divisor, batch and "
+            "sequence decide how much is needed); what was computed is kept."
+        ) from None
+    results: dict[str, Any] = {
+        "command": "train",
+        "space": protocol.space,
+        "architecture": architecture.to_json(),
+        "training": training.to_json(),
+        "protocol": {**protocol.to_json(), "hash": protocol.hash},
+        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "made_of": corpus.made_of},
+        "test_loss": None if training.value is None else model.validate(corpus, "test"),
+        **_standing(protocol, corpus, training),
+        "device": device,
+        "versions": versions(),
+    }
+    if training.value is not None:
+        save_model(folder / WEIGHTS, model, architecture, training, corpus)
+    _plot(folder / "curve.png", results)
+    write_json(folder / "results.json", results)
+    write_text(folder / "summary.md", "\n".join([f"# {architecture.key}", "", *lines(results), ""]))
+    print("\n".join(lines(results)))
+    print(
+        f"folder: {folder} (summary.md, results.json, curve.png{', ' + WEIGHTS if training.value is not None else ''})"
+    )
+    return results
+
+
+def lines(results: dict[str, Any]) -> list[str]:
+    """Returns the answer, one fact a line."""
+    training, found = results["training"], results["standing"]
+    out = [f"architecture: {training['key']}, {training['parameters']:,} parameters with embedding and softmax"]
+    if training["value"] is None:
+        return [*out, f"validation loss: none, {training['reason']}"]
+    out.append(
+        f"validation loss: {training['value']:.4f} nats per token, perplexity {number(math.exp(training['value']))}; "
+        f"test loss: {results['test_loss']:.4f}"
+    )
+    if training["skipped"]:
+        out.append(f"updates left out because they were not finite: {training['skipped']}")
+    if found:
+        out.append(
+            f"in {found['benchmark']}: rank {found['rank']:,} of {found['of']:,}, "
+            f"percentile {found['percentile']:.1f}, regret {number(found['regret'])} nats"
+        )
+        if found["noise"]:
+            better, worse = found["noise"]
+            out.append(
+                f"95% interval of one training's noise: rank {better['rank']:,} to {worse['rank']:,}, "
+                f"regret {number(better['regret'])} to {number(worse['regret'])} nats"
+            )
+        out.append(f"table: {found['caveat']}")
+    if results["note"]:
+        out.append(f"note: {results['note']}")
+    return [*out, f"seconds: {training['seconds']:.1f} of processor time"]
+
+
+def _protocol(config: dict[str, Any], space: str) -> Protocol:
+    fields = mapping(config, "protocol", "protocol.steps=1000")
+    name = str(fields.pop("name", None))
+    protocol = protocols.get(f"mini_{space}" if name == "mini" else name, **fields)
+    if protocol.space != space:
+        raise ZeronasError(f"Protocol '{name}' trains architectures of space '{protocol.space}', but space={space}.")
+    return protocol
+
+
+def _device(wanted: Any) -> str:
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(str(wanted))
+        float(torch.zeros(1, device=device))
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ZeronasError(f"The device '{wanted}' is not there; auto, cpu and, with a GPU, cuda are.") from None
+    return str(device)
+
+
+def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: str, seed: int) -> Path:
+    run = mapping(config, "run", "run.dir=FOLDER")
+    digest = hashlib.sha256(json.dumps([protocol.hash, fingerprint]).encode()).hexdigest()[:8]
+    return made_folder(
+        Path(str(run["dir"])) if run["dir"] else Path(str(run["root"])) / f"train-{key}-s{seed}-{digest}"
+    )
+
+
+def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:
+    """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
+    value = training.value
+    benchmark = benchmarks.get(DEFAULT_BENCHMARK[protocol.space][1])
+    assert isinstance(benchmark, benchmarks.MiniTable)
+    if value is None or benchmark.sheet["protocol_hash"] != protocol.hash:
+        return {"standing": None, "note": ""}
+    if benchmark.sheet["corpus"]["fingerprint"] != corpus.fingerprint:
+        return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
+    entry = benchmark.by_key.get(training.key)  # an architecture of the table takes its own place in it
+    own = None if entry is None else entry.value
+    around = benchmark.interval(value, 1, entry is not None, own)
+    standing = {
+        "benchmark": benchmark.name,
+        **vars(benchmark.standing(value, entry is not None, own)),
+        "noise": None if around is None else [vars(end) for end in around],
+        "caveat": benchmark.caveat,
+    }
+    return {"standing": standing, "note": ""}
+
+
+def _plot(path: Path, results: dict[str, Any]) -> None:
+    training = results["training"]
+    figure, axes = plots.subplots()
+    ax = axes[0, 0]
+    ax.plot(*zip(*training["curve"], strict=True), marker="o", color=plots.COLOURS[0]) if training["curve"] else None
+    ax.set_xlabel("updates")
+    ax.set_ylabel("validation loss (nats per token)")
+    figure.suptitle(f"{training['key']}, {results['protocol']['name']}", fontsize=11)
+    plots.save(figure, path)
+
+
+main = command(run, "train")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,1 @@
+"""The engine: what is asked and told, scoring, the journal, the loop."""

@@ -1,0 +1,140 @@
+"""Pools: what a searcher may draw from. Both kinds offer a space's operators and never give the same member twice.
+
+``SpacePool`` is open-ended. ``BenchmarkPool`` holds the architectures that have a truth: whatever the space's
+operator proposes is mapped to the nearest member (L1 distance of the features) that was not visited yet.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nas.core.errors import ZeronasError
+from spaces.base import Space
+
+__all__ = ["BenchmarkPool", "Pool", "SpacePool"]
+
+_ATTEMPTS = 200
+
+
+class Pool(ABC):
+    """Source of not yet visited architectures; every method but ``neighbours`` returns None when nothing is left."""
+
+    def __init__(self, space: Space[Any]) -> None:
+        self.space = space
+        self.visited: set[str] = set()
+
+    @abstractmethod
+    def admit(self, architecture: Any) -> Any | None:
+        """Returns the unvisited member that stands for a proposed architecture, or None."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> Any | None:
+        """Draws an unvisited member."""
+
+    @property
+    def size(self) -> int | None:
+        """Number of members, or None where it is not known."""
+        return None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every member is known to be visited."""
+        return False
+
+    def take(self, architecture: Any) -> Any:
+        """Marks a member as visited and returns it."""
+        self.visited.add(architecture.key)
+        return architecture
+
+    def mutate(self, architecture: Any, rng: np.random.Generator) -> Any | None:
+        """Returns an unvisited member one edit away (for a benchmark: the nearest to it)."""
+        return self._first(lambda: self.space.mutate(architecture, rng), rng)
+
+    def crossover(self, first: Any, second: Any, rng: np.random.Generator) -> Any | None:
+        """Returns an unvisited member that recombines two."""
+        return self._first(lambda: self.space.crossover(first, second, rng), rng)
+
+    def neighbours(self, architecture: Any) -> Iterator[Any]:
+        """Yields the unvisited members one edit away, in a fixed order."""
+        given: set[str] = set()
+        for neighbour in self.space.neighbours(architecture):
+            member = self.admit(neighbour)
+            if member is not None and member.key not in given:
+                given.add(member.key)
+                yield member
+
+    def _first(self, propose: Any, rng: np.random.Generator) -> Any | None:
+        for _ in range(_ATTEMPTS):
+            member = self.admit(propose())
+            if member is not None:
+                return member
+        return self.sample(rng)
+
+
+class SpacePool(Pool):
+    """Every member of the space."""
+
+    def admit(self, architecture: Any) -> Any | None:
+        return None if architecture.key in self.visited else architecture
+
+    def sample(self, rng: np.random.Generator) -> Any | None:
+        """Draws an unvisited member; None after 200 draws that were all visited before."""
+        for _ in range(_ATTEMPTS):
+            found = self.space.sample(rng)
+            if found.key not in self.visited:
+                return found
+        return None
+
+
+class BenchmarkPool(Pool):
+    """The given members of the space that obey its reduction.
+
+    Raises:
+        ZeronasError: the reduction leaves no member.
+    """
+
+    def __init__(self, space: Space[Any], architectures: Sequence[Any]) -> None:
+        super().__init__(space)
+        self.members = list({a.key: a for a in reversed(architectures) if space.contains(a)}.values())[::-1]
+        if not self.members:
+            raise ZeronasError(
+                f"None of the benchmark's {len(architectures)} architectures obeys the reduction "
+                f"{space.rule.to_json()}; widen it or use pool=space."
+            )
+        self.features = np.stack([space.features(a) for a in self.members])
+        self.free = np.ones(len(self.members), dtype=bool)
+        self.index = {a.key: i for i, a in enumerate(self.members)}
+
+    @property
+    def size(self) -> int:
+        """Number of members."""
+        return len(self.members)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every member is visited."""
+        return not self.free.any()
+
+    def take(self, architecture: Any) -> Any:
+        """Marks a member as visited and returns it."""
+        self.free[self.index[architecture.key]] = False
+        return super().take(architecture)
+
+    def admit(self, architecture: Any) -> Any | None:
+        at = self.index.get(architecture.key)
+        if at is not None and self.free[at]:
+            return self.members[at]
+        left = np.flatnonzero(self.free)
+        if not len(left):
+            return None
+        distances = np.abs(self.features[left] - self.space.features(architecture)).sum(axis=1)
+        return self.members[left[int(np.argmin(distances))]]  # the first of equally near ones
+
+    def sample(self, rng: np.random.Generator) -> Any | None:
+        """Draws uniformly among the unvisited members."""
+        left = np.flatnonzero(self.free)
+        return self.members[left[rng.integers(len(left))]] if len(left) else None

@@ -1,0 +1,27 @@
+"""Judgement: how close a ranking or a search came, and how far the truth itself can be trusted."""
+
+from nas.judge.statistics import (
+    Agreement,
+    agreement,
+    best_so_far,
+    interval,
+    kendall,
+    mean_and_error,
+    random_regret,
+    ranked_regret,
+    recall_at_top,
+    spearman,
+)
+
+__all__ = [
+    "Agreement",
+    "agreement",
+    "best_so_far",
+    "interval",
+    "kendall",
+    "mean_and_error",
+    "random_regret",
+    "ranked_regret",
+    "recall_at_top",
+    "spearman",
+]

@@ -1,0 +1,180 @@
+"""How close we came: rank correlations with intervals, top-k recall, regret curves and their random baseline.
+
+All proxy scores are "higher is better", and so is the ``truth`` given here (a loss with its sign turned).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.core import seeds
+
+Numbers = Sequence[float] | np.ndarray
+
+__all__ = [
+    "Agreement",
+    "agreement",
+    "best_so_far",
+    "interval",
+    "kendall",
+    "mean_and_error",
+    "random_regret",
+    "ranked_regret",
+    "recall_at_top",
+    "spearman",
+]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a proxy's ranking agrees with the truth.
+
+    Attributes:
+        count: architectures compared (failures left out).
+        tau, rho: Kendall tau-b and Spearman rho.
+        tau_interval, rho_interval: 95% percentile bootstrap intervals, resampling architectures.
+        recall: share of the true top 10% found in the proxy's top 10%.
+    """
+
+    count: int
+    tau: float
+    tau_interval: tuple[float, float]
+    rho: float
+    rho_interval: tuple[float, float]
+    recall: float
+
+
+def kendall(scores: Numbers, truth: Numbers) -> float:
+    """Returns Kendall tau-b (ties are corrected for); NaN where either side is constant."""
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(scores, truth).statistic)
+
+
+def spearman(scores: Numbers, truth: Numbers) -> float:
+    """Returns Spearman's rho; NaN where either side is constant."""
+    from scipy.stats import rankdata
+
+    a, b = rankdata(scores), rankdata(truth)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def recall_at_top(scores: Numbers, truth: Numbers, share: float = 0.1) -> float:
+    """Returns the part of the true top ``share`` that is in the proxy's top ``share``, 0 to 1.
+
+    Tied scores at the border count with the share of their places that lie inside, so a coarse proxy gains nothing
+    by its ties.
+    """
+    a, b = np.asarray(scores, dtype=float), np.asarray(truth, dtype=float)
+    k = max(1, round(share * len(a)))
+    best = set(np.argsort(-b, kind="stable")[:k].tolist())
+    border = np.sort(a)[::-1][k - 1]
+    inside, tied = np.flatnonzero(a > border), np.flatnonzero(a == border)
+    sure = sum(1 for i in inside if int(i) in best)
+    part = sum(1 for i in tied if int(i) in best) * (k - len(inside)) / len(tied)
+    return float((sure + part) / k)
+
+
+def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int = 0) -> Agreement | None:
+    """Returns how scores agree with the truth, or None with fewer than three architectures.
+
+    Args:
+        scores: one per architecture, no NaN.
+        truth: higher is better, same order.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    a, b = np.asarray(scores, dtype=float), np.asarray(truth, dtype=float)
+    if len(a) < 3:
+        return None
+    rng = seeds.generator(seed, "bootstrap", len(a))
+    taus, rhos = [], []
+    for _ in range(resamples):
+        drawn = rng.integers(len(a), size=len(a))
+        taus.append(kendall(a[drawn], b[drawn]))
+        rhos.append(spearman(a[drawn], b[drawn]))
+    return Agreement(
+        len(a),
+        kendall(a, b),
+        interval(taus),
+        spearman(a, b),
+        interval(rhos),
+        recall_at_top(a, b),
+    )
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95% percentile interval of bootstrap values, NaN where none is finite."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def best_so_far(regrets: Numbers) -> list[float]:
+    """Returns the running minimum of the regrets, query by query."""
+    return np.minimum.accumulate(np.asarray(regrets, dtype=float)).tolist() if len(regrets) else []
+
+
+def random_regret(regrets: Numbers, queries: int, without: int = 0) -> list[float]:
+    """Returns the exact expected best regret after 1, 2, .. ``queries`` random draws without replacement.
+
+    With regrets sorted r_1 <= .. <= r_n, the best of k draws is r_i with probability C(n-i, k-1) / C(n, k).
+
+    Args:
+        regrets: of every member of the pool.
+        queries: how many draws; more than there are members means all.
+        without: further members that have no regret, as their training diverged; a draw of one is used up, and the
+            expectation is over the draws that hold at least one with a regret.
+    """
+    ordered = np.concatenate([np.sort(np.asarray(regrets, dtype=float)), np.zeros(without)])
+    n, valid = len(ordered), len(ordered) - without
+    curve = []
+    none_better = np.ones(n + 1)  # P(no draw among the first i members), for i = 0 .. n
+    for k in range(1, min(queries, n) + 1):
+        # one more draw: C(n-i, k) / C(n, k) = C(n-i, k-1) / C(n, k-1) * (n-i-k+1) / (n-k+1)
+        left = np.clip(n - np.arange(n + 1) - k + 1, 0, None)
+        none_better = none_better * left / (n - k + 1)
+        best = (ordered * (none_better[:-1] - none_better[1:]))[:valid]
+        curve.append(float(best.sum() / (1 - none_better[valid])))
+    return curve
+
+
+def ranked_regret(scores: Numbers, regrets: Numbers, queries: int) -> list[float]:
+    """Returns the expected best regret after 1, 2, .. queries of the best-scored members, over all orders of ties.
+
+    Without ties this is the one curve; with ties a single order would be luck. Exact: members that score above the
+    k-th place are all queried, and those that share its score are drawn without replacement.
+
+    Args:
+        scores: of every member, higher first.
+        regrets: of every member, same order; infinite for one whose training diverged. A query of one is used up, and
+            the regret stays infinite until one has a value: where it is drawn among tied members, the expectation is
+            over the draws that hold one with a regret.
+        queries: how many members are queried.
+    """
+    a, b = np.asarray(scores, dtype=float), np.asarray(regrets, dtype=float)
+    curve: list[float] = []
+    best = np.inf
+    for score in np.unique(a)[::-1]:
+        if len(curve) >= queries:
+            break
+        tied = np.minimum(b[a == score], best)
+        valid, left = tied[np.isfinite(tied)], min(len(tied), queries - len(curve))
+        curve += random_regret(valid, left, len(tied) - len(valid)) if len(valid) else [math.inf] * left
+        best = float(tied.min())
+    return curve
+
+
+def mean_and_error(values: Numbers) -> tuple[float, float, float]:
+    """Returns mean, median and standard error of the mean (0 for one value)."""
+    a = np.asarray(values, dtype=float)
+    error = float(a.std(ddof=1) / np.sqrt(len(a))) if len(a) > 1 else 0.0
+    return float(a.mean()), float(np.median(a)), error

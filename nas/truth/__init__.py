@@ -1,0 +1,1 @@
+"""Truth: tables of trained architectures, and training what they lack."""

@@ -1,0 +1,167 @@
+"""The project's own benchmark: cells and BERT configurations that it trained itself, its tables part of the package.
+
+Small models on the text that every installation carries (``nas.truth.train``): a truth of its own, where public tables
+are not at hand, and for BERT the only one in which the operations ran. Each table is a CSV of trainings and a
+datasheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import spaces
+from nas.core.errors import ZeronasError
+from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run
+from nas.truth.train import protocol as protocols
+from nas.truth.train.protocol import Protocol
+
+__all__ = ["COLUMNS", "TABLES", "MiniBERT", "MiniRNN", "MiniTable"]
+
+#: where the tables lie
+TABLES = Path(__file__).parent / "tables"
+
+COLUMNS = ("key", "seed", "loss", "reason", "seconds", "parameters", "skipped", "curve", "architecture")
+
+
+class MiniTable(Benchmark):
+    """A table of this project's own trainings; one entry per architecture, its value the mean of its finite losses.
+
+    Attributes:
+        trained: key -> entry, architectures that were trained elsewhere under the same protocol (``truth=train``).
+            ``lookup`` finds them; they take no part in the table's statistics.
+    """
+
+    metric = "validation loss"
+    unit = "nats/token"
+    higher_is_better = False
+    protocol_name: str
+
+    def __init__(self, data_dir: Path | None = None) -> None:
+        super().__init__(data_dir)
+        self.trained: dict[str, Entry] = {}
+
+    def lookup(self, architecture: Any) -> Entry | None:
+        """See Benchmark; an architecture of the table first."""
+        return self.by_key.get(architecture.key) or self.trained.get(architecture.key)
+
+    @cached_property
+    def sheet(self) -> dict[str, Any]:
+        """The datasheet's file: protocol, corpus, versions, machine, date, noise."""
+        path = TABLES / f"{self.name}.json"
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            raise ZeronasError(f"'{path}' is missing or damaged; install zeronas again.") from None
+
+    @property
+    def caveat(self) -> str:
+        """See Benchmark."""
+        agreement = self.sheet["agreement"]
+        shared = agreement["shared"] if agreement else {}
+        measured = ""
+        if shared.get("tau") is not None:
+            measured = f" (tau {shared['tau']:.2f} with NAS-Bench-NLP over {shared['cells']} shared cells)"
+        return f"{self.name} is a test-bed of small models with a truth of its own{measured}"
+
+    @cached_property
+    def diverged(self) -> dict[str, Diverged]:
+        """See Benchmark; the reason is that of the first training."""
+        parse, found = spaces.get(self.space).parse, {}
+        for row in self.trainings:
+            if row["key"] not in self.by_key and row["key"] not in found:
+                found[row["key"]] = Diverged(row["key"], parse(row["architecture"]), row["reason"])
+        return found
+
+    @cached_property
+    def ceiling(self) -> tuple[float, int] | None:
+        """See Benchmark; the mean over the pairs of seeds, from the datasheet."""
+        found = self.sheet["noise_ceiling"]
+        return None if found["tau"] is None else (found["tau"], found["architectures"])
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that the table was trained under.
+
+        Raises:
+            ZeronasError: this version of zeronas defines it otherwise than the table says.
+        """
+        found = protocols.get(self.protocol_name)
+        if found.hash != self.sheet["protocol_hash"]:
+            raise ZeronasError(
+                f"The table '{self.name}' was trained under the protocol {self.sheet['protocol_hash']}, but "
+                f"'{self.protocol_name}' is now {found.hash}; install zeronas again."
+            )
+        return found
+
+    @cached_property
+    def trainings(self) -> list[dict[str, str]]:
+        """The rows of the table, as text."""
+        path = TABLES / f"{self.name}.csv"
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        except OSError:
+            raise ZeronasError(f"'{path}' is missing; install zeronas again.") from None
+        if not rows or tuple(rows[0]) != COLUMNS:
+            raise ZeronasError(f"'{path}' must have the columns {', '.join(COLUMNS)}; install zeronas again.")
+        return rows
+
+    def load(self) -> tuple[list[Entry], Datasheet]:
+        """Reads the table; a diverged training is counted under its reason, and is no value."""
+        space = spaces.get(self.space)
+        found: dict[str, tuple[Any, list[Run]]] = {}
+        skipped: Counter[str] = Counter()
+        for row in self.trainings:
+            if row["key"] not in found:
+                architecture = space.parse(row["architecture"])
+                if architecture.key != row["key"]:
+                    raise ZeronasError(f"The table '{self.name}' gives {architecture.key} the key {row['key']}.")
+                found[row["key"]] = architecture, []
+            loss = float(row["loss"]) if row["loss"] else math.nan
+            if math.isfinite(loss):
+                found[row["key"]][1].append(Run(f"seed {row['seed']}", loss))
+            else:
+                skipped[row["reason"].partition(":")[0]] += 1
+        entries = [
+            Entry(key, architecture, math.fsum(run.value for run in runs) / len(runs), tuple(runs))
+            for key, (architecture, runs) in found.items()
+            if runs
+        ]
+        sheet = self.sheet
+        datasheet = Datasheet(
+            title=sheet["title"],
+            source=f"trained by this project, {sheet['date']}",
+            licence="Apache-2.0",
+            files=(f"nas/truth/benchmarks/tables/{self.name}.csv", f"nas/truth/benchmarks/tables/{self.name}.json"),
+            rows=len(self.trainings),
+            kept=sum(len(entry.runs) for entry in entries),
+            unique=len(entries),
+            skipped=dict(skipped),
+            notes=tuple(sheet["notes"]),
+        )
+        return entries, datasheet
+
+
+class MiniRNN(MiniTable):
+    """RNN cells as word-level language models."""
+
+    name = "mini_rnn"
+    space = "rnn"
+    protocol_name = "mini_rnn"
+    metric = "validation loss of a small word-level language model"
+
+
+class MiniBERT(MiniTable):
+    """BERT configurations, stated reading, as masked language models."""
+
+    name = "mini_bert"
+    space = "bert"
+    protocol_name = "mini_bert"
+    metric = "validation loss of a small masked language model"
+    unit = "nats/masked token"
