@@ -1,57 +1,119 @@
-"""One generic registry: a name finds its class, an unknown name is told the nearest one."""
+"""One generic registry: a name finds its class, an unknown name is told the nearest one, plug-ins add their own.
+
+Another package adds spaces, proxies, searchers or benchmarks by an entry point of the group ``zeronas``: a module that
+registers what it brings when it is imported, as zeronas's own modules do.
+
+    [project.entry-points.zeronas]
+    my_space = "my_package.zeronas_plugin"
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Generic, TypeVar
 
 from nas.core.errors import ZeronasError, did_you_mean
 
-__all__ = ["Registry"]
+__all__ = ["PLUGINS", "Registry", "load_plugins"]
+
+#: the group of entry points
+PLUGINS = "zeronas"
 
 T = TypeVar("T")
 
 
+@cache
+def load_plugins() -> tuple[str, ...]:
+    """Imports the modules that other packages name as entry points, once, and returns the entry points' names.
+
+    Raises:
+        ZeronasError: one cannot be imported.
+    """
+    from importlib.metadata import entry_points
+
+    found = sorted(entry_points(group=PLUGINS), key=lambda point: point.name)
+    for point in found:
+        try:
+            point.load()
+        except ZeronasError:
+            raise
+        except Exception as error:  # whatever another package does wrong
+            raise ZeronasError(
+                f"The plug-in '{point.name}' ({point.value}) cannot be loaded: {type(error).__name__}: {error}."
+            ) from None
+    return tuple(point.name for point in found)
+
+
 class Registry(Generic[T]):
-    """Maps names to objects (classes or factories) of one ``kind``, in order of registration."""
+    """Maps names to objects (classes or factories) of one ``kind``, in order of registration.
+
+    What is defined anew for one space is registered with its name, and is found before the definition for all spaces.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._items: dict[str, T] = {}
+        self._items: dict[str, dict[str, T]] = {}  # name -> space, "" for all -> object
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Returns a decorator that registers its object as ``name``; a second owner of a name is an error."""
+    def register(self, name: str, space: str = "") -> Callable[[T], T]:
+        """Returns a decorator that registers its object as ``name``; a second owner of a name is an error.
+
+        Args:
+            space: the one space that it is for; "" for all.
+        """
 
         def add(item: T) -> T:
-            if name in self._items and self._items[name] is not item:
+            items = self._items.setdefault(name, {})
+            if space in items and items[space] is not item:
+                where = f" for space '{space}'" if space else ""
                 raise ZeronasError(
-                    f"{self.kind} '{name}' is already registered by {_origin(self._items[name])}; "
+                    f"{self.kind} '{name}' is already registered{where} by {_origin(items[space])}; "
                     f"{_origin(item)} must take another name."
                 )
-            self._items[name] = item
+            items[space] = item
             return item
 
         return add
 
-    def get(self, name: str) -> T:
-        """Returns the object registered as ``name``.
+    def get(self, name: str, space: str = "") -> T:
+        """Returns the object registered as ``name``, the one for the space if there is one.
+
+        Without a space, or for one that nothing is registered for, it is the object for all spaces, else the first.
 
         Raises:
             ZeronasError: no such name; the sentence proposes the nearest one.
         """
-        if name not in self._items:
-            raise ZeronasError(f"Unknown {self.kind} '{name}'.{did_you_mean(name, self._items)}")
-        return self._items[name]
+        load_plugins()
+        if not isinstance(name, str) or name not in self._items:
+            raise ZeronasError(f"Unknown {self.kind} {_quoted(name)}.{did_you_mean(str(name)[:100], self._items)}")
+        items = self._items[name]
+        return items.get(space, items.get("", next(iter(items.values()))))
+
+    def kinds(self, name: str) -> dict[str, T]:
+        """Returns space ("" for all) -> object of everything registered as ``name``.
+
+        Raises:
+            ZeronasError: no such name.
+        """
+        self.get(name)
+        return dict(self._items[name])
 
     def names(self) -> list[str]:
-        """Returns all names in order of registration."""
+        """Returns all names in order of registration, those of plug-ins last."""
+        load_plugins()
         return list(self._items)
 
     def __contains__(self, name: object) -> bool:
+        load_plugins()
         return name in self._items
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+        return iter(self.names())
+
+
+def _quoted(name: object) -> str:
+    text = name if isinstance(name, str) else repr(name)
+    return f"'{text}'" if len(text) <= 60 else f"'{text[:57]}...'"
 
 
 def _origin(item: object) -> str:

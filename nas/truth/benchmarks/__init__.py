@@ -1,6 +1,6 @@
 """Benchmarks: tables of trained architectures with their ground truth, found by name.
 
-Importing this package is cheap: neither torch nor pandas is imported, and no table is read before it is asked for.
+Importing this package is cheap: torch is not imported, and no table is read before it is asked for.
 """
 
 from __future__ import annotations
