@@ -15,14 +15,15 @@ import spaces
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.files import versions
 from nas.core.options import mapping
-from nas.engine.evaluate import Probe, Task
+from nas.engine.evaluate import Task
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark, MiniTable
 from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
 from proxies.probes import probe_for
-from proxies.tokens import fingerprint
 from spaces.base import Space
+from spaces.record import Probe
+from spaces.tokens import fingerprint
 
 __all__ = ["Settings", "choice", "data_folder", "identity", "make", "number", "run_folder"]
 

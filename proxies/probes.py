@@ -8,8 +8,8 @@ from typing import Any
 
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.options import checked, mapping
-from proxies.bert_probe import BertProbe
-from proxies.rnn_probe import RNNProbe
+from spaces.bert.probe import BertProbe
+from spaces.rnn.probe import RNNProbe
 
 __all__ = ["PROBES", "probe_for"]
 

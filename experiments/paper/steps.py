@@ -26,8 +26,8 @@ from nas.truth import benchmarks
 from nas.truth.benchmarks import Entry
 from nas.truth.benchmarks.recipes import cell_of, log_id
 from proxies.base import Proxy
-from proxies.bert_probe import BertProbe
-from proxies.rnn_probe import RNNProbe
+from spaces.bert.probe import BertProbe
+from spaces.rnn.probe import RNNProbe
 
 __all__ = ["READINGS", "STEPS"]
 

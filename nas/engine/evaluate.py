@@ -16,22 +16,15 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from nas.core.errors import ZeronasError
 from nas.core.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
-from proxies.base import Needs, Proxy, Record, Score
+from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
+from spaces.record import Probe
 
-__all__ = ["TRANSIENT", "Evaluation", "Evaluator", "Probe", "Task"]
-
-
-class Probe(Protocol):
-    """What looks at one untrained architecture."""
-
-    def observe(self, space: Space[Any], architecture: Any, needs: Needs, seed: int, device: str = "cpu") -> Record:
-        """Returns the record of one pass that does only what ``needs`` asks for."""
-        ...
+__all__ = ["TRANSIENT", "Evaluation", "Evaluator", "Task"]
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Evaluation, Evaluator, Task, _TimeOut
 from nas.engine.journal import Journal
 from proxies.base import Proxy, Record, Score
-from proxies.rnn_probe import RNNProbe
 from spaces.rnn import Cell, named_cell, parse_cell
+from spaces.rnn.probe import RNNProbe
 
 SMALL = ["searcher.population=20", "searcher.tournament=5", "benchmark=none"]
 

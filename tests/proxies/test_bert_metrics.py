@@ -24,13 +24,13 @@ from proxies.bert_metrics import (
     leaked_hooks,
     mean_maximum,
 )
-from proxies.bert_probe import BertProbe
 from proxies.covariance import correlation_score
 from proxies.jacobian import cosine_score, released_cosine_score
 from proxies.names import PAPER_NAMES, proxy_of
 from spaces.base import Counts
 from spaces.bert.config import BertConfig, Layer
 from spaces.bert.module import BertEncoder
+from spaces.bert.probe import BertProbe
 from spaces.bert.readings import plan
 from spaces.bert.space import BertSpace
 

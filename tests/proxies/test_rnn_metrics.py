@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import proxies
-import proxies.rnn_probe
 import spaces.rnn.module
+import spaces.rnn.probe
 from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Task
 from proxies.activation import ActivationDistance, agreement
@@ -29,11 +29,11 @@ from proxies.jacobian import (
     cosine_score,
     released_cosine_score,
 )
-from proxies.rnn_probe import RNNProbe, run_stack
 from proxies.saliency import HiddenSynapticSaliency, SynapticSaliency
 from spaces.base import Counts
 from spaces.rnn import Cell, RNNSpace, generate, named_cell, parse_cell
 from spaces.rnn.plan import compile_plan
+from spaces.rnn.probe import RNNProbe, run_stack
 
 SPACE = RNNSpace()
 SMALL: dict[str, Any] = {"embedding": 3, "hidden": (5, 4), "batch": 3, "steps": 4, "vocabulary": 20}
@@ -341,12 +341,12 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
-    proxies.rnn_probe._embedding.cache_clear()
+    spaces.rnn.probe._embedding.cache_clear()
     try:
         yield
     finally:
         torch.set_default_dtype(torch.float32)
-        proxies.rnn_probe._embedding.cache_clear()
+        spaces.rnn.probe._embedding.cache_clear()
 
 
 @pytest.mark.parametrize("cell", [named_cell("LSTM"), named_cell("GRU"), three_states(), state_feeds_its_own_step()])

@@ -7,9 +7,9 @@ import torch
 
 from nas.core.errors import ZeronasError
 from proxies.base import Needs, ProxyFailure, Record, Tap
-from proxies.bert_probe import BertProbe
 from proxies.swap import Swap, distinct_patterns, regulariser, signs
 from spaces.base import Counts
+from spaces.bert.probe import BertProbe
 from spaces.bert.sampler import published_sample
 from spaces.bert.space import BertSpace
 

@@ -16,9 +16,9 @@ import spaces.rnn.module
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from proxies.base import Needs, Record
-from proxies.rnn_probe import RNNProbe, _embedding
-from proxies.tokens import token_ids
 from spaces.rnn import Cell, RNNSpace, generate, named_cell, parse_cell
+from spaces.rnn.probe import RNNProbe, _embedding
+from spaces.tokens import token_ids
 
 ROOT = Path(__file__).parents[2]
 SPACE = RNNSpace()
@@ -81,7 +81,7 @@ def test_record_names_what_it_saw() -> None:
 
 def test_the_same_record_in_another_process() -> None:
     code = (
-        "import hashlib; from proxies.base import Needs; from proxies.rnn_probe import RNNProbe; "
+        "import hashlib; from proxies.base import Needs; from spaces.rnn.probe import RNNProbe; "
         "from spaces.rnn import RNNSpace, named_cell; "
         f"p = RNNProbe(**{SMALL!r}); "
         "r = p.observe(RNNSpace(), named_cell('LSTM'), Needs(frozenset({'forward'}), 2), 5); "

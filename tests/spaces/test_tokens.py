@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nas.core.errors import ZeronasError
-from proxies.tokens import fingerprint, token_ids, words_to_ids
+from spaces.tokens import fingerprint, token_ids, words_to_ids
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ def test_zipf_ids_are_a_function_of_the_arguments() -> None:
     ids = token_ids(6, 4, 100, 0)
     assert ids.shape == (6, 4) and ids.dtype == np.int64 and ids.min() >= 0 and ids.max() < 100
     assert not np.array_equal(ids, token_ids(6, 4, 100, 1))
-    code = "from proxies.tokens import token_ids; print(token_ids(6, 4, 100, 0).tolist())"
+    code = "from spaces.tokens import token_ids; print(token_ids(6, 4, 100, 0).tolist())"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(ids.tolist())
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from proxies.base import Need, Needs, Record, Tap, Weight
-from proxies.tokens import token_ids
+from spaces.record import Need, Needs, Record, Tap, Weight
+from spaces.tokens import token_ids
 
 if TYPE_CHECKING:
     from torch import Tensor
