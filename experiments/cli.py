@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import __version__
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean, sentence
 
 __all__ = ["COMMANDS", "guarded", "main"]
 
@@ -41,7 +41,7 @@ def main() -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
-        print(f"Unknown command '{name}'.{did_you_mean(name, COMMANDS)}", file=sys.stderr)
+        print(sentence(f"Unknown command '{name[:60]}'.{did_you_mean(name, COMMANDS)}"), file=sys.stderr)
         return 2
     sys.argv = [f"zeronas {name}", *arguments[1:]]
     return guarded(lambda: importlib.import_module(f"experiments.commands.{name}").main())
@@ -59,7 +59,7 @@ def guarded(command: Callable[[], int | None]) -> int:
         _check_packages()
         return int(command() or 0)
     except ZeronasError as error:
-        print(error, file=sys.stderr)
+        print(sentence(error), file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted; what was computed is kept, and the same command continues.", file=sys.stderr)
         return 130
@@ -67,10 +67,10 @@ def guarded(command: Callable[[], int | None]) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        sentence = _hydra_sentence(error)
-        if sentence is None:
+        told = _hydra_sentence(error)
+        if told is None:
             raise
-        print(sentence, file=sys.stderr)
+        print(sentence(told), file=sys.stderr)
     return 2
 
 
@@ -121,9 +121,12 @@ def _hydra_sentence(error: Exception) -> str | None:
             return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
         return f"There is no configuration '{error.missing_cfg_file}'."
     if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        groups = {path.name for path in _conf().iterdir() if path.is_dir()}
-        given = [a for a in sys.argv[1:] if a.partition("=")[0] in groups]
-        return f"A group of settings takes the name of one of its choices, but got {' '.join(given)}."
+        groups = {path.name: path for path in _conf().iterdir() if path.is_dir()}
+        for group, equals, value in (argument.partition("=") for argument in sys.argv[1:]):
+            if equals and group in groups and not re.fullmatch(r"[\w.-]+", value.replace("null", "")):
+                choices = sorted(path.stem for path in groups[group].glob("*.yaml"))
+                return f"{group} must be one of {', '.join(choices)}, but got {value[:60]}."
+        return "A group of settings must be the name of one of its choices; zeronas list shows them."
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return None
     text = " ".join(str(error).split())
@@ -131,7 +134,10 @@ def _hydra_sentence(error: Exception) -> str | None:
     if unknown:
         key = unknown.group(1)
         if key in _known_keys():
-            return f"The setting '{key}' belongs to a choice that is not made here, or to another command."
+            return (
+                f"'{key}' is not available here: it belongs to another option (for example searcher=optuna) or another "
+                "command."
+            )
         near = did_you_mean(key, _known_keys()) if _known_keys() else ""
         return f"There is no setting '{key}'.{near}"
     unknown = re.match(r"Could not override '?([\w@/.]+)'?\. No match in the defaults list", text)

@@ -1,20 +1,41 @@
-"""Turns a composed configuration (plain dicts) into the objects of a run, naming whatever is wrong in one sentence."""
+"""The settings of every command, typed and parsed once, and the objects of a run that are made of them.
+
+``read`` turns a composed configuration (plain dicts) into the typed settings of a command, ``make`` further into the
+objects that searching, ranking, scoring and reducing share. Whatever is wrong is named in one sentence. Nothing else
+reads the configuration itself; it is kept for the identity of a run and for its results.json.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from annotated_types import Ge, Le
 
 import proxies
 import spaces
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError
 from nas.core.files import versions
-from nas.core.options import mapping
+from nas.core.options import (
+    Choice,
+    Count,
+    Device,
+    Folder,
+    NotNegative,
+    OpenShare,
+    Options,
+    Seed,
+    Size,
+    choice,
+    parse,
+    shown,
+)
 from nas.engine.evaluate import Task
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark, MiniTable
@@ -25,47 +46,218 @@ from spaces.base import Space
 from spaces.record import Probe
 from spaces.tokens import fingerprint
 
-__all__ = ["Settings", "choice", "data_folder", "identity", "make", "number", "run_folder"]
+__all__ = [
+    "DEFAULT_BENCHMARK",
+    "CompareSettings",
+    "Executor",
+    "RankSettings",
+    "ReduceSettings",
+    "RunFolder",
+    "ScoreSettings",
+    "SearchSettings",
+    "Settings",
+    "SharedSettings",
+    "TrainSettings",
+    "make",
+    "read",
+]
 
 #: space -> what ``benchmark=auto`` means: the public table where its file is at hand, else the project's own
 DEFAULT_BENCHMARK = {"rnn": ("nas_bench_nlp", "mini_rnn"), "bert": ("flexibert", "mini_bert")}
 
-#: groups of settings, with an example of one
-_GROUPS = {
-    "space": "space.name=rnn",
-    "proxies": "proxies.hidden_covariance.layer=2",
-    "probe": "probe.rnn.steps=20",
-    "benchmark": "benchmark.name=auto",
-    "executor": "executor.workers=2",
-    "run": "run.dir=FOLDER",
-}
-
 #: keys that do not change what an architecture scores or which are asked for
 _NOT_IDENTITY = frozenset(
-    {"budget", "verify", "executor", "run", "fresh", "data_dir", "baselines", "resamples", "truth"}
+    {"budget", "verify", "queries", "executor", "run", "fresh", "data_dir", "baselines", "resamples", "truth"}
 )
 
 
+#: labels of proxies: they name columns, files and folders
+_LABEL = re.compile(r"\w[\w.,=+@ -]{0,59}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """Where a run is written: ``dir``, or a folder under ``root`` that is named after its settings."""
+
+    root: Folder
+    dir: Folder | None = None
+
+    def path(self, name: str) -> Path:
+        """Returns the folder, where it is called ``name`` under the root unless ``dir`` is given."""
+        return Path(self.dir) if self.dir else Path(self.root) / name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor:
+    """Processes on this machine, and the seconds that one architecture may take (None: as long as it takes)."""
+
+    workers: Annotated[int, Ge(1), Le(1024)]
+    timeout: Annotated[float, Ge(0.001), Le(1e9)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSettings:
+    """What search, rank, score and reduce share; see ``conf/common.yaml``.
+
+    Class attributes:
+        command: its name on the command line.
+        scores: whether architectures are scored, so that a proxy is needed.
+    """
+
+    command: ClassVar[str]
+    scores: ClassVar[bool] = True
+
+    space: Choice
+    reduction: Options
+    proxies: Options | None = None
+    probe: Choice
+    benchmark: Choice
+    executor: Executor
+    seed: Seed
+    device: Device
+    bert_reading: str
+    data_dir: Folder | None = None
+    fresh: bool
+    run: RunFolder
+    experiment: Options | None = None  # what a named experiment leaves of itself: nothing
+
+    @property
+    def trains(self) -> bool:
+        """Whether an architecture that the benchmark lacks is to be trained."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(SharedSettings):
+    """``zeronas search``; see ``conf/search.yaml``."""
+
+    command: ClassVar[str] = "search"
+
+    searcher: Choice
+    pool: Literal["space", "benchmark"]
+    budget: Size
+    batch: Size
+    verify: Count
+    queries: Count | None = None
+    truth: Literal["table", "train"]
+
+    @property
+    def trains(self) -> bool:
+        """See SharedSettings."""
+        return self.truth == "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankSettings(SharedSettings):
+    """``zeronas rank``; see ``conf/rank.yaml``."""
+
+    command: ClassVar[str] = "rank"
+
+    limit: Size | None = None
+    baselines: bool
+    resamples: Annotated[int, Ge(0), Le(1_000_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings(SharedSettings):
+    """``zeronas score``; see ``conf/score.yaml``. ``arch`` is read by ``experiments.commands.arch``."""
+
+    command: ClassVar[str] = "score"
+
+    arch: Any = None
+    draw: Folder | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReduceSettings(SharedSettings):
+    """``zeronas reduce``; see ``conf/reduce.yaml``."""
+
+    command: ClassVar[str] = "reduce"
+    scores: ClassVar[bool] = False
+
+    effect: NotNegative
+    keep: OpenShare
+    significance: OpenShare
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """``zeronas train``; see ``conf/train.yaml``. ``arch`` is read by ``experiments.commands.arch``."""
+
+    command: ClassVar[str] = "train"
+
+    space: Choice
+    protocol: Choice
+    arch: Any = None
+    corpus: Folder | None = None
+    seed: Seed
+    device: str
+    data_dir: Folder | None = None
+    fresh: bool
+    run: RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """``zeronas compare``; see ``conf/compare.yaml``."""
+
+    command: ClassVar[str] = "compare"
+
+    runs: tuple[Folder, ...]
+    run: RunFolder
+
+
+K = TypeVar("K", SearchSettings, RankSettings, ScoreSettings, ReduceSettings, TrainSettings, CompareSettings)
+S = TypeVar("S", bound=SharedSettings, covariant=True)
+Q = TypeVar("Q", bound=SharedSettings)
+
+
+def read(config: Mapping[str, Any], kind: type[K]) -> K:
+    """Returns the typed settings of a command.
+
+    Raises:
+        ZeronasError: a setting is missing, unknown, or not of its type.
+    """
+    return parse(kind, config, _owner(kind.command))
+
+
+def _owner(command: str) -> str:
+    return f"zeronas {command}"
+
+
 @dataclass(frozen=True)
-class Settings:
+class Settings(Generic[S]):
     """The objects that every command shares.
 
     Attributes:
-        config: the composed configuration, plain.
+        given: the typed settings.
         proxies: label -> proxy, the first is the fitness.
         benchmark: the ground truth, or None with ``no_truth`` saying why.
-        trains: whether an architecture that the benchmark lacks is to be trained (``truth=train``).
+        config: the composed configuration, plain, for results.json.
     """
 
-    config: Mapping[str, Any]
+    given: S
     space: Space[Any]
     probe: Probe
     proxies: Mapping[str, Proxy]
     benchmark: Benchmark | None
     no_truth: str
-    seed: int
-    workers: int
-    trains: bool = False
+    config: Mapping[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Seed of all random streams."""
+        return self.given.seed
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        return self.given.executor.workers
+
+    @property
+    def trains(self) -> bool:
+        """Whether an architecture that the benchmark lacks is to be trained (``truth=train``)."""
+        return self.given.trains
 
     @property
     def fitness(self) -> str:
@@ -77,10 +269,7 @@ class Settings:
         wanted = dict(self.proxies)
         for name in extra:
             wanted.setdefault(name, proxies.get(name, self.space.name))
-        timeout = self.config["executor"].get("timeout")
-        if timeout is not None:
-            timeout = number(self.config["executor"], "timeout", "executor.timeout", low=0.001, whole=False)
-        return Task(self.space, self.probe, wanted, self.seed, str(self.config["device"]), timeout)
+        return Task(self.space, self.probe, wanted, self.seed, self.given.device, self.given.executor.timeout)
 
     def needed_truth(self) -> Benchmark:
         """Returns the benchmark.
@@ -92,150 +281,96 @@ class Settings:
             raise ZeronasError(f"This command needs ground truth, but {self.no_truth}.")
         return self.benchmark
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes a run the run it is, with the versions that made it.
 
-def make(config: Mapping[str, Any]) -> Settings:
+        Settings that change neither scores nor proposals are left out, so a longer ``budget`` or another number of
+        workers continues the same run.
+        """
+        # Other versions may score otherwise: they are told apart in a folder, but do not change its name.
+        made_by = {name: version for name, version in versions().items() if name in ("zeronas", "torch", "numpy")}
+        return {**json.loads(self._identity), "made_by": made_by}
+
+    @cached_property
+    def _identity(self) -> str:
+        kept = {key: value for key, value in self.config.items() if key not in _NOT_IDENTITY}
+        kept["command"] = self.given.command
+        space, table = self.space.name, self.benchmark
+        if self.given.benchmark.name == "auto" and isinstance(table, MiniTable):
+            kept["benchmark"] = {"name": table.name}
+        kept["probe"] = {"name": self.given.probe.name, **self.given.probe.options[space]}
+        kept["tokens"] = fingerprint(getattr(self.probe, "text", None))
+        return json.dumps(kept, sort_keys=True, default=str)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run: ``run.dir``, or one under ``run.root`` named after the settings."""
+        given, labels = self.given, list(self.proxies)
+        parts = [given.command, self.space.name]
+        if isinstance(given, SearchSettings):
+            parts += [given.searcher.name, *labels[:1], given.pool]
+        else:
+            parts += labels[:2]
+        digest = hashlib.sha256(self._identity.encode()).hexdigest()[:8]
+        return given.run.path("-".join([*parts, f"s{self.seed}", digest]))
+
+
+def make(config: Mapping[str, Any], kind: type[Q]) -> Settings[Q]:
     """Makes the objects of a run.
 
     Args:
         config: the composed configuration as plain dicts and lists.
+        kind: the settings of the command, such as ``SearchSettings``.
 
     Raises:
         ZeronasError: any part of the configuration is wrong.
     """
-    if config.get("proxies") is None:
+    if not kind.scores:
+        config = {**config, "proxies": {}}
+    given = parse(kind, config, _owner(kind.command))
+    if kind.scores and not given.proxies:
         raise ZeronasError("At least one proxy is needed, but proxy=[] was given; for example proxy=hidden_covariance.")
-    for key, example in _GROUPS.items():
-        mapping(config, key, example)
-    space = spaces.get(**config["space"]).reduce(config["reduction"])
-    chosen = {label: _proxy(label, options or {}, space.name) for label, options in config["proxies"].items()}
-    probe = probe_for(space.name, {k: v for k, v in config["probe"].items() if isinstance(v, Mapping)})
-    trains = choice({"truth": config.get("truth", "table")}, "truth", ("table", "train")) == "train"
-    benchmark, note = _benchmark(config, space.name, trains)
-    settings = Settings(
-        config,
-        space,
-        probe,
-        chosen,
-        benchmark,
-        note,
-        number(config, "seed", "seed", low=0, high=2**63 - 1),
-        number(config["executor"], "workers", "executor.workers", low=1),
-        trains,
-    )
+    space = spaces.get(given.space.name, **given.space.options).reduce(given.reduction)
+    chosen = {label: _proxy(given, label, options, space.name) for label, options in (given.proxies or {}).items()}
+    probe = probe_for(space.name, given.probe.options)
+    benchmark, note = _benchmark(given, space.name)
+    settings = Settings(given, space, probe, chosen, benchmark, note, config)
     settings.task()  # a proxy that does not fit the space is found before anything is computed
     return settings
 
 
-def _proxy(label: str, options: Mapping[str, Any], space: str) -> Proxy:
-    rest = mapping({f"proxies.{label}": options}, f"proxies.{label}", f"proxies.{label}.variant=released")
-    return proxies.get(rest.pop("name", label), space, **rest)
+def _proxy(given: SharedSettings, label: str, options: Any, space: str) -> Proxy:
+    owner = _owner(given.command)
+    if not _LABEL.fullmatch(label):
+        raise ZeronasError(f"{owner} needs proxies.LABEL to be a label of up to 60 letters, but got {shown(label)}.")
+    if options is None or isinstance(options, Mapping):
+        options = {"name": label, **(options or {})}
+    chosen = choice(options, owner, f"proxies.{label}")
+    return proxies.get(chosen.name, space, **chosen.options)
 
 
-def _benchmark(config: Mapping[str, Any], space: str, trains: bool) -> tuple[Benchmark | None, str]:
-    options = dict(config["benchmark"])
-    name = options.pop("name")
-    data_dir = data_folder(config)
+def _benchmark(given: SharedSettings, space: str) -> tuple[Benchmark | None, str]:
+    name = given.benchmark.name
     if name == "none":
         return None, "benchmark=none was chosen"
     if name == "auto":
         if space not in DEFAULT_BENCHMARK:
             return None, f"space '{space}' has no benchmark"
-        name = _own_table(config) or DEFAULT_BENCHMARK[space][0]
-    benchmark = benchmarks.get(name, data_dir, **options)
+        public, own = DEFAULT_BENCHMARK[space]
+        at_hand = given_folder(given.data_dir) is not None or benchmarks.get(public).at_hand
+        name = own if given.trains or not at_hand else public
+    benchmark = benchmarks.get(name, given.data_dir, **given.benchmark.options)
     if benchmark.space != space:
         fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
         raise ZeronasError(
             f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space}' was chosen; "
             f"for it there is: {', '.join(fitting)}."
         )
-    if trains and not isinstance(benchmark, MiniTable):
+    if given.trains and not isinstance(benchmark, MiniTable):
         fitting = [n for n in benchmarks.BENCHMARKS if issubclass(benchmarks.BENCHMARKS.get(n), MiniTable)]
         raise ZeronasError(
             f"truth=train needs a table of the project's own ({', '.join(fitting)}), but benchmark={name} was chosen: "
             "trainings here cannot be compared with its values."
         )
     return benchmark, ""
-
-
-def _own_table(config: Mapping[str, Any]) -> str | None:
-    """Returns the project's own table where ``benchmark=auto`` means it, else None."""
-    space = config["space"]["name"]
-    if config["benchmark"].get("name") != "auto" or space not in DEFAULT_BENCHMARK:
-        return None
-    public, own = DEFAULT_BENCHMARK[space]
-    at_hand = given_folder(config["data_dir"]) is not None or benchmarks.get(public).at_hand
-    return own if config.get("truth") == "train" or not at_hand else None
-
-
-def data_folder(config: Mapping[str, Any]) -> str | None:
-    """Returns ``config["data_dir"]`` if it is a folder's name or None.
-
-    Raises:
-        ZeronasError: it is anything else.
-    """
-    folder = config["data_dir"]
-    if folder is not None and not isinstance(folder, str):
-        raise ZeronasError(f"data_dir must be a folder, but got {folder!r}.")
-    return folder
-
-
-def number(
-    config: Mapping[str, Any], key: str, label: str, low: float = 0, whole: bool = True, high: float = math.inf
-) -> Any:
-    """Returns ``config[key]`` if it is a finite (whole) number from ``low`` to ``high``.
-
-    Raises:
-        ZeronasError: it is not.
-    """
-    value = config[key]
-    kinds = (int,) if whole else (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value) or value < low:
-        kind = "a whole number" if whole else "a number"
-        raise ZeronasError(f"{label} must be {kind} of {low:g} or more, but got {value!r}.")
-    if value > high:
-        raise ZeronasError(f"{label} must be at most {high}, but got {value!r}.")
-    return value
-
-
-def choice(config: Mapping[str, Any], key: str, accepted: Sequence[str]) -> str:
-    """Returns ``config[key]`` if it is one of the accepted words.
-
-    Raises:
-        ZeronasError: it is not.
-    """
-    value = config[key]
-    if value not in accepted:
-        raise ZeronasError(f"Unknown {key} '{value}'.{did_you_mean(str(value), accepted)}")
-    return str(value)
-
-
-def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], str]:
-    """Returns what makes a run the run it is, and its hash.
-
-    Settings that change neither scores nor proposals are left out, so a longer ``budget`` or another number of
-    workers continues the same run.
-    """
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
-    kept["command"] = command
-    space = config["space"]["name"]
-    if own := _own_table(config):
-        kept["benchmark"] = {"name": own}
-    kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}
-    kept["tokens"] = fingerprint(kept["probe"].get("text"))
-    text = json.dumps(kept, sort_keys=True, default=str)
-    # Other versions may score otherwise: they are told apart in a folder, but do not change its name.
-    made_by = {name: version for name, version in versions().items() if name in ("zeronas", "torch", "numpy")}
-    return {**json.loads(text), "made_by": made_by}, hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def run_folder(config: Mapping[str, Any], command: str) -> Path:
-    """Returns the folder of a run: ``run.dir``, or one under ``run.root`` named after the settings."""
-    if config["run"]["dir"]:
-        return Path(str(config["run"]["dir"]))
-    _, digest = identity(config, command)
-    parts = [command, config["space"]["name"]]
-    if command == "search":
-        parts += [config["searcher"]["name"], *list(config["proxies"])[:1], config["pool"]]
-    else:
-        parts += list(config["proxies"])[:2]
-    return Path(str(config["run"]["root"])) / "-".join([*parts, f"s{config['seed']}", digest])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.core.errors import ZeronasError, did_you_mean
-from nas.core.options import checked, mapping
+from nas.core.options import construct, shown
+from spaces import SPACES
 from spaces.bert.probe import BertProbe
 from spaces.rnn.probe import RNNProbe
 
@@ -21,13 +21,15 @@ def probe_for(space: str, settings: Mapping[str, Any]) -> RNNProbe | BertProbe:
     """Returns the probe of a space; ``settings`` maps space names to the fields of their probe class.
 
     Raises:
-        ZeronasError: the settings have no part for the space, or a field is unknown or out of its range.
+        ZeronasError: the settings have no part for the space, or those of an unknown one, or a
+            field is unknown or out of its range.
     """
+    for name in settings:
+        if name not in SPACES:
+            raise ZeronasError(
+                f"The probe has settings for the unknown space {shown(name)}.{did_you_mean(name, SPACES)}"
+            )
     if space not in settings or space not in PROBES:
         raise ZeronasError(f"The probe has no settings for space '{space}'.{did_you_mean(space, settings)}")
-    defaults = {field.name: field.default for field in dataclasses.fields(PROBES[space])}
-    given = mapping(settings, space, f"probe.{space}.steps=20")
-    for name in given:
-        if name not in defaults:
-            raise ZeronasError(f"The probe of space '{space}' has no setting '{name}'.{did_you_mean(name, defaults)}")
-    return PROBES[space](**checked(f"The probe of space '{space}'", given, defaults))
+    kind: Callable[..., RNNProbe | BertProbe] = PROBES[space]
+    return construct(kind, f"The probe of space '{space}'", settings[space])

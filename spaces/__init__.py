@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from nas.core.errors import ZeronasError
+from nas.core.options import Options, construct
 from nas.core.registry import Registry
 from spaces.base import Architecture, Counts, Space
 from spaces.rules import Feature, Rule
@@ -18,30 +17,23 @@ SPACES: Registry[Callable[..., Space[Any]]] = Registry("space")
 
 
 @SPACES.register("rnn")
-def _rnn(**options: Any) -> Space[Any]:
+def _rnn(sizes: Options | None = None) -> Space[Any]:
     from spaces.rnn.space import RNNSpace
 
-    return RNNSpace(**options)
+    return RNNSpace(sizes)
 
 
 @SPACES.register("bert")
-def _bert(**options: Any) -> Space[Any]:
+def _bert(reading: str = "stated", vocabulary: int = 30522) -> Space[Any]:
     from spaces.bert.space import BertSpace
 
-    return BertSpace(**options)
+    return BertSpace(reading, vocabulary)
 
 
-def get(name: str, **options: Any) -> Space[Any]:
+def get(name: str, /, **options: Any) -> Space[Any]:
     """Returns the space registered as ``name``, made with its options.
 
     Raises:
-        ZeronasError: unknown name or option value.
+        ZeronasError: unknown name or option, or an option that is not of its type.
     """
-    make = SPACES.get(name)
-    try:
-        return make(**options)
-    except TypeError as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown is None:
-            raise
-        raise ZeronasError(f"Space '{name}' has no option '{unknown.group(1)}'.") from None
+    return construct(SPACES.get(name), f"Space '{name}'", options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class Space(ABC, Generic[A]):
         rule: the reduction in force (empty for the whole space).
     """
 
+    kind: ClassVar[str] = "Space"
     name: str
     rule: Rule
 

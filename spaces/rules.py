@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import shown
 
 __all__ = ["Feature", "Rule", "Value"]
 
 Value = int | float | str
+
+_LARGEST = 10**18  # of a bound: larger numbers do not fit in a float, and no feature comes near
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Rule:
         for name, condition in (conditions or {}).items():
             if name not in features:
                 raise ZeronasError(
-                    f"The reduction names '{name}', which is no feature of space '{space}'."
+                    f"The reduction names {shown(name)}, which is no feature of space '{space}'."
                     f"{did_you_mean(name, features)}"
                 )
             feature = features[name]
@@ -142,30 +145,37 @@ def _values(name: str, values: tuple[Any, ...], feature: Feature) -> tuple[Value
     for value in values:
         if feature.choices is not None and (isinstance(value, bool) or value not in feature.choices):
             accepted = ", ".join(str(c) for c in feature.choices)
-            raise ZeronasError(f"The reduction wants {name}={value!r}, but {name} takes one of: {accepted}.")
+            raise ZeronasError(f"The reduction wants {name}={shown(value)}, but {name} takes one of: {accepted}.")
         if feature.choices is None and not _within(value, feature):
             raise ZeronasError(
-                f"The reduction wants {name}={value!r}, but {name} is a number from {feature.low:g} "
+                f"The reduction wants {name}={shown(value)}, but {name} is a number from {feature.low:g} "
                 f"to {feature.high:g}."
             )
     return values
 
 
 def _within(value: Any, feature: Feature) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and feature.low <= value <= feature.high
+    return _is_number(value) and feature.low <= value <= feature.high
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tuple[float, float]:
-    unknown = sorted(set(condition) - {"min", "max"})
+    unknown = sorted(str(key) for key in set(condition) - {"min", "max"})
     if unknown:
         raise ZeronasError(
-            f"The reduction's interval for '{name}' has the key '{unknown[0]}'; only min and max are accepted."
+            f"The reduction's interval for '{name}' has the key {shown(unknown[0])}; only min and max are accepted."
         )
     low, high = condition.get("min", -math.inf), condition.get("max", math.inf)
     for bound in (low, high):
-        if not isinstance(bound, (int, float)) or isinstance(bound, bool) or math.isnan(bound):
-            raise ZeronasError(f"The reduction's interval for '{name}' has the bound {bound!r}; a number is needed.")
+        if not _is_number(bound) or (isinstance(bound, int) and abs(bound) > _LARGEST):
+            raise ZeronasError(
+                f"The reduction's interval for '{name}' has the bound {shown(bound)}; a number up to 1e18 is needed."
+            )
     if low > high:
         raise ZeronasError(f"The reduction needs min <= max for '{name}', but got (min={low:g}, max={high:g}).")
     numbers = [c for c in feature.choices or () if isinstance(c, (int, float))]

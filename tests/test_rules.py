@@ -88,15 +88,15 @@ def test_json_form_is_read_back() -> None:
         ),
         (
             {"linears": {"min": "3"}},
-            "The reduction's interval for 'linears' has the bound '3'; a number is needed.",
+            "The reduction's interval for 'linears' has the bound '3'; a number up to 1e18 is needed.",
         ),
         (
             {"linears": {"max": True}},
-            "The reduction's interval for 'linears' has the bound True; a number is needed.",
+            "The reduction's interval for 'linears' has the bound True; a number up to 1e18 is needed.",
         ),
         (
             {"linears": {"min": math.nan}},
-            "The reduction's interval for 'linears' has the bound nan; a number is needed.",
+            "The reduction's interval for 'linears' has the bound nan; a number up to 1e18 is needed.",
         ),
         (
             {"linears": {"min": 4, "max": 2}},

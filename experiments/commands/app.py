@@ -9,7 +9,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from nas.core.errors import ZeronasError
+from nas.core.errors import ZeronasError, sentence
 
 __all__ = ["command", "plain", "reported"]
 
@@ -18,7 +18,14 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """Returns the configuration as plain dicts and lists, interpolations resolved."""
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    return {str(key): _with_words(value) for key, value in container.items()}
+
+
+def _with_words(value: Any) -> Any:
+    """Returns a value whose mappings have words as keys, as JSON has; the command line reads {1: a} as a number's."""
+    if isinstance(value, dict):
+        return {str(key): _with_words(item) for key, item in value.items()}
+    return [_with_words(item) for item in value] if isinstance(value, list) else value
 
 
 def reported(run: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> None:
@@ -29,7 +36,7 @@ def reported(run: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> No
     try:
         run(config)
     except ZeronasError as error:
-        print(error, file=sys.stderr)
+        print(sentence(error), file=sys.stderr)
         sys.exit(2)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import ZeronasError
+from nas.core.options import shown
 from nas.truth import benchmarks
 from nas.truth.benchmarks.data import MissingFile
 from spaces.base import Space
@@ -41,14 +43,14 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
     if given.lstrip().startswith(("{", "[", '"')):
         return space.parse(given)
     path = Path(given)
-    if path.is_dir():
+    if os.path.isdir(path):  # False where the name is too long
         path = path / "results.json"
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ZeronasError(
-            f"The architecture '{given}' cannot be read ({reason}); give a file of JSON, a run folder, a key of a "
+            f"The architecture {shown(given)} cannot be read ({reason}); give a file of JSON, a run folder, a key of a "
             f"table{known}."
         ) from None
     if path.name == "results.json":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 from experiments.cli import guarded
 from experiments.commands.app import command
 from nas.core.errors import ZeronasError
+from nas.core.folders import made_folder
 from nas.report.compare import compare, lines, read_run
+from nas.settings import CompareSettings, read
 
 __all__ = ["main", "run"]
 
@@ -22,39 +26,40 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ZeronasError: no runs were given, one cannot be read, or the comparison cannot be written.
     """
-    folders = [Path(found) for text in config["runs"] for found in (sorted(glob.glob(str(text))) or [str(text)])]
+    given = read(config, CompareSettings)
+    folders = [Path(found) for text in given.runs for found in _matching(text)]
     folders = list(dict.fromkeys(folders))
     if not folders:
         raise ZeronasError("compare needs run folders, but none were given; for example: zeronas compare runs/search-*")
     runs = [read_run(folder) for folder in folders]
-    target = config["run"]["dir"]
-    if not target:
-        digest = hashlib.sha256("\n".join(map(str, folders)).encode()).hexdigest()[:8]
-        target = Path(str(config["run"]["root"])) / f"compare-{len(runs)}-{digest}"
-    folder = Path(str(target))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ZeronasError(
-            f"The folder '{folder}' cannot be written ({error.strerror}); choose another run.dir."
-        ) from None
+    digest = hashlib.sha256("\n".join(map(str, folders)).encode()).hexdigest()[:8]
+    folder = made_folder(given.run.path(f"compare-{len(runs)}-{digest}"))
     results = compare(runs, folder)
     print("\n".join(lines(results)))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(results['plots']) or 'no plots'})")
     return results
 
 
+def _matching(text: str) -> list[str]:
+    return [text] if os.path.exists(text) else sorted(glob.glob(text)) or [text]
+
+
 _app = command(run, "compare")
 
 
 def main() -> None:
-    """Runs the command line: arguments without '=' are run folders."""
+    """Runs the command line: arguments without '=', and folders that have one in their name, are run folders."""
     arguments = sys.argv[1:]
-    folders = [a for a in arguments if "=" not in a and not a.startswith("-")]
+    folders = [a for a in arguments if not a.startswith("-") and ("=" not in a or os.path.exists(a))]
     rest = [a for a in arguments if a not in folders]
-    quoted = ",".join("'" + f.replace("\\", "\\\\").replace("'", "\\'") + "'" for f in folders)
-    sys.argv[1:] = [*rest, *([f"runs=[{quoted}]"] if folders else [])]
+    sys.argv[1:] = [*rest, *([f"runs=[{','.join(map(_quoted, folders))}]"] if folders else [])]
     _app()
+
+
+def _quoted(text: str) -> str:
+    """Returns a text as hydra reads it back: a backslash escapes a quote, and itself before one, and nothing else."""
+    doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", text)
+    return "'" + doubled.replace("'", "\\'") + "'"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ZeronasError(f"`zeronas data` does not know the setting '{setting}'; only data_dir=PATH is accepted.")
         folder = value
     commands = {"list": _list, "check": _check, "fetch": _fetch}
-    return commands[arguments.command](Path(folder).expanduser() if folder else None)
+    return commands[arguments.command](Path(os.path.expanduser(folder)) if folder else None)
 
 
 def _list(folder: Path | None) -> int:

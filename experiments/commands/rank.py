@@ -11,13 +11,12 @@ import numpy as np
 from experiments.cli import guarded
 from experiments.commands.app import command
 from nas.core.errors import ZeronasError
-from nas.core.options import flag
 from nas.core.progress import Progress
 from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.run import score_all
 from nas.report.rank import lines, noise_line, published_lines, report
-from nas.settings import identity, make, number, run_folder
+from nas.settings import RankSettings, make
 from nas.truth.benchmarks import Benchmark, Entry
 
 __all__ = ["main", "run"]
@@ -31,19 +30,18 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ZeronasError: any setting is wrong, or the run folder cannot be used.
     """
-    resamples = number(config, "resamples", "resamples", low=0)
-    settings = make(config)
-    benchmark = settings.needed_truth()
-    entries = chosen_entries(benchmark, settings.space.contains, config)
-    task = settings.task(BASELINES if flag(config, "baselines") else ())
+    settings = make(config, RankSettings)
+    given, benchmark = settings.given, settings.needed_truth()
+    entries = chosen_entries(benchmark, settings.space.contains, given.limit)
+    task = settings.task(BASELINES if given.baselines else ())
     labels = list(task.proxies)
-    folder = run_folder(config, "rank")
-    with Journal(folder, identity(config, "rank")[0], fresh=flag(config, "fresh")) as journal:
+    folder = settings.folder
+    with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         progress = Progress(len(entries))
         with Evaluator(task, settings.workers) as evaluator:
             evaluations = score_all([e.architecture for e in entries], evaluator, journal, labels, progress)
         wall = progress.finish()
-        results = report(folder, settings, task.proxies, entries, evaluations, resamples, wall)
+        results = report(folder, settings, task.proxies, entries, evaluations, given.resamples, wall)
     print(f"{benchmark.name}: {len(entries):,} of {len(benchmark.entries):,} unique architectures; {benchmark.metric}")
     print("\n".join(lines(results)))
     print(noise_line(results))
@@ -53,18 +51,17 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def chosen_entries(benchmark: Benchmark, contains: Any, config: dict[str, Any]) -> Sequence[Entry]:
+def chosen_entries(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry]:
     """Returns the entries to score: those the reduction allows, ``limit`` of them drawn evenly over the truth.
 
     Raises:
-        ZeronasError: the reduction leaves none, or the limit is no number of 1 or more.
+        ZeronasError: the reduction leaves none.
     """
     entries = [entry for entry in benchmark.entries if contains(entry.architecture)]
     if not entries:
         raise ZeronasError(f"None of the architectures of '{benchmark.name}' obeys the reduction; widen it.")
-    if config["limit"] is None:
+    if limit is None:
         return entries
-    limit = number(config, "limit", "limit", low=1)
     order = sorted(range(len(entries)), key=lambda i: entries[i].value)
     picks = np.unique(np.linspace(0, len(entries) - 1, min(limit, len(entries))).round().astype(int))
     return [entries[i] for i in sorted(order[p] for p in picks)]

@@ -18,12 +18,11 @@ from experiments.commands.app import command
 from nas.core.errors import ZeronasError
 from nas.core.files import number as show
 from nas.core.files import versions, write_csv, write_json, write_text
-from nas.core.folders import claim, made_folder
-from nas.core.options import flag
+from nas.core.folders import claimed
 from nas.judge import random_regret
 from nas.judge.reduction import PICKS, Fit, Step, Table, fit, half, outcome
 from nas.report.plots import COLOURS, save
-from nas.settings import identity, make, number, run_folder
+from nas.settings import ReduceSettings, Settings, make
 from nas.truth.benchmarks import Benchmark, Entry
 from spaces.base import Space
 from spaces.rules import Rule
@@ -44,20 +43,22 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ZeronasError: any setting is wrong, there is no truth, or the run folder cannot be used.
     """
-    effect = number(config, "effect", "effect", low=0, whole=False)
-    keep, significance = (_share(config, key) for key in ("keep", "significance"))
-    config = {**config, "proxies": {}}  # nothing is scored
-    settings = make(config)
+    settings = make(config, ReduceSettings)
     benchmark, space = settings.needed_truth(), settings.space
-    folder = made_folder(run_folder(config, "reduce"))
-    claim(folder, identity(config, "reduce")[0], flag(config, "fresh"))
+    with claimed(settings.folder, settings.identity, settings.given.fresh) as folder:
+        return _analysed(folder, settings, benchmark, space)
+
+
+def _analysed(
+    folder: Path, settings: Settings[ReduceSettings], benchmark: Benchmark, space: Space[Any]
+) -> dict[str, Any]:
+    given = settings.given
     members = [entry for entry in benchmark.entries if space.contains(entry.architecture)]
     halves = {name: [e for e in members if half(e.key) == name] for name in ("fitting", "testing")}
     described = {e.key: space.describe(e.architecture) for e in members}
     truth = np.array([benchmark.sign * e.value for e in halves["fitting"]])
-    fitted = fit(
-        Table([described[e.key] for e in halves["fitting"]], truth, space.feature_specs), effect, keep, significance
-    )
+    table = Table([described[e.key] for e in halves["fitting"]], truth, space.feature_specs)
+    fitted = fit(table, given.effect, given.keep, given.significance)
     rules = {"implied": fitted.conditions, **_published(space)}
     reduced = space.reduce(fitted.conditions)
     results: dict[str, Any] = {
@@ -75,20 +76,13 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         "testing": _outcomes(halves["testing"], rules, described, space, benchmark),
         "whole_table": _outcomes(members, rules, described, space, benchmark),
         "members": _sizes(space, rules),
-        "config": config,
+        "config": settings.config,
         "versions": versions(),
     }
     _write(folder, results, fitted, halves["testing"], described, space, benchmark)
     print("\n".join(_answer(results, fitted)))
     print(f"folder: {folder} (summary.md, features.csv, results.json, reduction.yaml, reduction.png)")
     return results
-
-
-def _share(config: Mapping[str, Any], key: str) -> float:
-    value = float(number(config, key, key, low=0, whole=False))
-    if not 0 < value < 1:
-        raise ZeronasError(f"{key} must lie between 0 and 1, both excluded, but got {config[key]!r}.")
-    return value
 
 
 def _published(space: Space[Any]) -> dict[str, Any]:

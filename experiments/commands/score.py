@@ -13,7 +13,7 @@ from experiments.commands.arch import read_architecture
 from nas.core.files import number
 from nas.engine.evaluate import Evaluator
 from nas.report.plots import draw_architecture
-from nas.settings import make
+from nas.settings import ScoreSettings, make
 
 __all__ = ["main", "run"]
 
@@ -24,8 +24,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ZeronasError: any setting or the architecture is wrong.
     """
-    settings = make(config)
-    architecture = read_architecture(settings.space, config["arch"], config["data_dir"])
+    settings = make(config, ScoreSettings)
+    given = settings.given
+    architecture = read_architecture(settings.space, given.arch, given.data_dir)
     with Evaluator(settings.task()) as evaluator:
         evaluation = next(iter(evaluator.map([architecture])))
     counts = settings.space.counts(architecture)
@@ -58,8 +59,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             )
             if settings.benchmark.caveat:
                 print(f"table: {settings.benchmark.caveat}")
-    if config["draw"]:
-        path = Path(str(config["draw"]))
+    if given.draw:
+        path = Path(given.draw)
         draw_architecture(path, settings.space.readable(architecture).to_graph(), architecture.key)
         print(f"drawing: {path}")
     return {

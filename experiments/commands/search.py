@@ -10,12 +10,11 @@ from experiments.cli import guarded
 from experiments.commands.app import command
 from nas import search as searchers
 from nas.core.errors import ZeronasError
-from nas.core.options import flag, mapping
 from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool, Pool, SpacePool
 from nas.engine.run import best, search, verify
 from nas.report.search import answer, report
-from nas.settings import Settings, choice, identity, make, number, run_folder
+from nas.settings import SearchSettings, Settings, make
 from nas.truth.benchmarks import MiniTable
 from nas.truth.training import corpus_note, train_missing
 
@@ -28,30 +27,26 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ZeronasError: any setting is wrong, or the run folder cannot be used.
     """
-    budget = number(config, "budget", "budget", low=1)
-    batch = number(config, "batch", "batch", low=1)
-    k = number(config, "verify", "verify", low=0)
-    kind = choice(config, "pool", ("space", "benchmark"))
-    settings = make(config)
+    settings = make(config, SearchSettings)
+    given, k = settings.given, settings.given.verify
     if k > 0:
         settings.needed_truth()
     elif settings.trains:
         raise ZeronasError("truth=train trains the verify=K best by proxy, but verify is 0; for example verify=3.")
     if settings.benchmark is not None:
         _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
-    pool = _pool(kind, settings)
-    options = mapping(config, "searcher", "searcher.name=evolution")
-    searcher = searchers.get(options.pop("name"), pool, settings.seed, **options)
+    pool = _pool(settings)
+    searcher = searchers.get(given.searcher.name, pool, settings.seed, **given.searcher.options)
     task = settings.task()
-    folder = run_folder(config, "search")
+    folder = settings.folder
     note = ""
-    with Journal(folder, identity(config, "search")[0], fresh=flag(config, "fresh")) as journal:
-        scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
+    with Journal(folder, settings.identity, fresh=given.fresh) as journal:
+        scored, seconds = search(searcher, task, journal, given.budget, given.batch, settings.workers)
         failed = {key: one.reason for key, one in settings.benchmark.diverged.items()} if settings.benchmark else {}
         if settings.trains:
             assert isinstance(settings.benchmark, MiniTable)
             candidates = [s.architecture for s in best(scored, settings.fitness, k)]
-            here = train_missing(settings.benchmark, candidates, Path(config["run"]["root"]), settings.workers)
+            here = train_missing(settings.benchmark, candidates, Path(given.run.root), settings.workers)
             failed = {**failed, **here}
             if here or settings.benchmark.trained:
                 note = corpus_note(settings.benchmark)
@@ -65,13 +60,13 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def _pool(kind: str, settings: Settings) -> Pool:
-    if kind == "space":
+def _pool(settings: Settings[SearchSettings]) -> Pool:
+    if settings.given.pool == "space":
         return SpacePool(settings.space)
     return BenchmarkPool(settings.space, [entry.architecture for entry in settings.needed_truth().entries])
 
 
-def _truth(settings: Settings, architecture: Any) -> tuple[Any, Any]:
+def _truth(settings: Settings[SearchSettings], architecture: Any) -> tuple[Any, Any]:
     benchmark = settings.needed_truth()
     entry = benchmark.lookup(architecture)
     return entry, None if entry is None else benchmark.place(entry)

@@ -15,12 +15,11 @@ from experiments.commands.app import command
 from experiments.commands.arch import read_architecture
 from nas.core.errors import ZeronasError
 from nas.core.files import number, versions, write_json, write_text
-from nas.core.folders import claim, made_folder, run_lock
-from nas.core.options import flag, mapping
+from nas.core.folders import claimed
+from nas.core.options import Choice, shown
 from nas.core.workers import out_of_memory
 from nas.report import plots
-from nas.settings import DEFAULT_BENCHMARK, data_folder
-from nas.settings import number as checked_number
+from nas.settings import DEFAULT_BENCHMARK, TrainSettings, read
 from nas.truth import benchmarks
 from nas.truth.train import protocol as protocols
 from nas.truth.train.protocol import Protocol
@@ -41,30 +40,29 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     from nas.truth.train.corpus import load
 
-    space = spaces.get(**mapping(config, "space", "space.name=rnn"))
-    protocol = _protocol(config, space.name)
-    architecture = read_architecture(space, config["arch"], data_folder(config))
-    seed = checked_number(config, "seed", "seed", low=0, high=2**63 - 1)
-    device = _device(config["device"])
-    corpus = load(config["corpus"], protocol.vocabulary)
-    fresh = flag(config, "fresh")
-    folder = _folder(config, architecture.key, protocol, corpus.fingerprint, seed)
+    given = read(config, TrainSettings)
+    space = spaces.get(given.space.name, **given.space.options)
+    protocol = _protocol(given.protocol, space.name)
+    architecture = read_architecture(space, given.arch, given.data_dir)
+    device = _device(given.device)
+    corpus = load(given.corpus, protocol.vocabulary)
+    digest = hashlib.sha256(json.dumps([protocol.hash, corpus.fingerprint]).encode()).hexdigest()[:8]
+    folder = given.run.path(f"train-{architecture.key}-s{given.seed}-{digest}")
     identity = {
-        "command": "train",
+        "command": given.command,
         "architecture": architecture.key,
-        "seed": seed,
+        "seed": given.seed,
         "protocol": protocol.hash,
         "corpus": corpus.fingerprint,
         "device": device,
     }
     from nas.truth.train.trainer import CHECKPOINT, WEIGHTS  # torch; what is wrong above is told without it
 
-    with run_lock(folder):
-        claim(folder, identity, fresh)
+    with claimed(folder, identity, given.fresh):
         answer = ("results.json", "summary.md")  # until the training ends, no earlier one stands for it
-        for name in (*answer, CHECKPOINT, WEIGHTS) if fresh else answer:
+        for name in (*answer, CHECKPOINT, WEIGHTS) if given.fresh else answer:
             (folder / name).unlink(missing_ok=True)
-        return _trained(folder, architecture, protocol, corpus, seed, device)
+        return _trained(folder, architecture, protocol, corpus, given.seed, device)
 
 
 def _trained(
@@ -143,34 +141,26 @@ def lines(results: dict[str, Any]) -> list[str]:
     return [*out, f"seconds: {training['seconds']:.1f} of processor time"]
 
 
-def _protocol(config: dict[str, Any], space: str) -> Protocol:
-    fields = mapping(config, "protocol", "protocol.steps=1000")
-    name = str(fields.pop("name", None))
-    protocol = protocols.get(f"mini_{space}" if name == "mini" else name, **fields)
+def _protocol(chosen: Choice, space: str) -> Protocol:
+    protocol = protocols.get(f"mini_{space}" if chosen.name == "mini" else chosen.name, **chosen.options)
     if protocol.space != space:
-        raise ZeronasError(f"Protocol '{name}' trains architectures of space '{protocol.space}', but space={space}.")
+        raise ZeronasError(
+            f"Protocol '{chosen.name}' trains architectures of space '{protocol.space}', but space={space}."
+        )
     return protocol
 
 
-def _device(wanted: Any) -> str:
+def _device(wanted: str) -> str:
     import torch
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(str(wanted))
+        device = torch.device(wanted)
         float(torch.zeros(1, device=device))
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ZeronasError(f"The device '{wanted}' is not there; auto, cpu and, with a GPU, cuda are.") from None
+        raise ZeronasError(f"The device {shown(wanted)} is not there; auto, cpu and, with a GPU, cuda are.") from None
     return str(device)
-
-
-def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: str, seed: int) -> Path:
-    run = mapping(config, "run", "run.dir=FOLDER")
-    digest = hashlib.sha256(json.dumps([protocol.hash, fingerprint]).encode()).hexdigest()[:8]
-    return made_folder(
-        Path(str(run["dir"])) if run["dir"] else Path(str(run["root"])) / f"train-{key}-s{seed}-{digest}"
-    )
 
 
 def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:

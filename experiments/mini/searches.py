@@ -19,7 +19,7 @@ from experiments.paper.tables import save
 from nas import judge
 from nas.core.files import versions
 from nas.engine.evaluate import Evaluator
-from nas.settings import make
+from nas.settings import RankSettings, make
 
 __all__ = ["CHOSEN", "main"]
 
@@ -52,7 +52,7 @@ def _drawn() -> dict[str, dict[str, Any]]:
 
     So what the reduction and the floor give by themselves is told apart from what the proxy gives.
     """
-    settings = make(_main_job("rank", CHOSEN[1], "benchmark=mini_rnn"))
+    settings = make(_main_job("rank", CHOSEN[1], "benchmark=mini_rnn"), RankSettings)
     table, fitness = settings.needed_truth(), settings.fitness
     cells = [e.architecture for e in table.entries] + [d.architecture for d in table.diverged.values()]
     stable = [c for c in cells if settings.space.contains(c)]

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["ZeronasError", "did_you_mean"]
+__all__ = ["ZeronasError", "did_you_mean", "sentence"]
 
 _MANY = 30
+_LONGEST_NAME = 100  # of a name that is compared with others, which takes time in proportion
+_LONGEST = 600
 
 
 class ZeronasError(ValueError):
     """Bad input. The message is one sentence; the command line prints it and exits with status 2."""
 
 
+def sentence(text: object) -> str:
+    """Returns a message as a terminal may print it: one line of at most 600 characters, none that it would obey."""
+    words = " ".join(str(text)[: 10 * _LONGEST].split())
+    line = "".join(_escaped(letter) if unicodedata.category(letter)[0] in "CZ" else letter for letter in words)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter == " " else letter.encode("unicode_escape").decode("ascii")
+
+
 def did_you_mean(name: str, accepted: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'? Available: ..."`` for an unknown ``name``; of many names only those near it."""
-    names = sorted(accepted)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    names, name = sorted(accepted), str(name)[:_LONGEST_NAME]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
     if len(names) > _MANY:
-        near = difflib.get_close_matches(str(name), names, n=5, cutoff=0.3)
+        near = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
         return f"{guess} Near it: {', '.join(near)}." if near else " Nothing available is near it."
     return f"{guess} Available: {', '.join(names)}."

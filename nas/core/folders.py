@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from nas.core.errors import ZeronasError
 from nas.core.files import write_text
 from nas.core.lines import lock
+from nas.core.options import shown
 
-__all__ = ["claim", "made_folder", "run_lock"]
+__all__ = ["claim", "claimed", "made_folder", "run_lock"]
+
+
+@contextmanager
+def claimed(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> Iterator[Path]:
+    """Makes a run folder, holds its lock, and claims it for a run.
+
+    Raises:
+        ZeronasError: it cannot be written, another process is writing to it, or it holds another run.
+    """
+    with run_lock(made_folder(folder)):
+        claim(folder, identity, fresh)
+        yield folder
 
 
 def made_folder(folder: Path) -> Path:
@@ -27,7 +41,8 @@ def made_folder(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise ZeronasError(
-            f"The run folder '{folder}' cannot be written ({error.strerror}); choose another with run.dir=FOLDER."
+            f"The run folder {shown(str(folder))} cannot be written ({error.strerror}); choose another with "
+            "run.dir=FOLDER."
         ) from None
 
 

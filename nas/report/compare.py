@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from nas import judge
 from nas.core.errors import ZeronasError
 from nas.core.files import number, write_csv, write_json, write_text
+from nas.core.options import shown
 from nas.report import plots
 
 __all__ = ["compare", "lines", "read_run"]
@@ -24,8 +26,8 @@ def read_run(folder: Path) -> dict[str, Any]:
         ZeronasError: the folder is not there, holds no finished search, or its results cannot be read.
     """
     path = folder / "results.json"
-    if not folder.is_dir():
-        raise ZeronasError(f"There is no run folder '{folder}'.")
+    if not os.path.isdir(folder):  # False where the name is too long
+        raise ZeronasError(f"There is no run folder {shown(str(folder))}.")
     if not path.exists():
         raise ZeronasError(f"The run folder '{folder}' has no results.json: the search did not finish; run it again.")
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas.core.errors import ZeronasError
+from nas.core.options import shown
 
 __all__ = ["BASELINES", "COLOURS", "draw_architecture", "regret_curves", "save", "scatter", "subplots"]
 
@@ -54,9 +55,9 @@ def save(figure: Any, path: Path) -> Path:
     try:
         figure.savefig(path, dpi=150, metadata={"Software": None} if path.suffix == ".png" else None)
     except OSError as error:
-        raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
+        raise ZeronasError(f"{shown(str(path))} cannot be written ({error.strerror}); choose another folder.") from None
     except ValueError as error:
-        raise ZeronasError(f"'{path}' cannot be drawn ({' '.join(str(error).split())}).") from None
+        raise ZeronasError(f"{shown(str(path))} cannot be drawn ({' '.join(str(error).split())}).") from None
     return path
 
 

@@ -15,7 +15,7 @@ from nas import judge
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.evaluate import Evaluation
 from nas.report import plots
-from nas.settings import Settings
+from nas.settings import RankSettings, Settings
 from nas.truth.benchmarks import Benchmark, Entry
 from proxies.base import Proxy
 from spaces.base import Space
@@ -25,7 +25,7 @@ __all__ = ["lines", "noise_line", "ordered", "published_lines", "report"]
 
 def report(
     folder: Path,
-    settings: Settings,
+    settings: Settings[RankSettings],
     proxies: Mapping[str, Proxy],
     entries: Sequence[Entry],
     evaluations: Sequence[Evaluation],
@@ -67,7 +67,7 @@ def report(
             "unit": benchmark.unit,
         },
         "caveat": benchmark.caveat,
-        "probe": settings.config["probe"].get("name"),
+        "probe": settings.given.probe.name,
         "seed": settings.seed,
         "proxies": judged,
         "seconds": {"wall": wall, "scoring": sum(e.seconds for e in evaluations)},

@@ -12,7 +12,7 @@ from nas import judge
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.run import Query, Scored
 from nas.report import plots
-from nas.settings import Settings
+from nas.settings import SearchSettings, Settings
 from nas.truth.benchmarks import Benchmark, Entry, Standing
 
 __all__ = ["found", "report"]
@@ -36,7 +36,7 @@ def found(scored: Sequence[Scored], queries: Sequence[Query], fitness: str, sign
 
 def report(
     folder: Path,
-    settings: Settings,
+    settings: Settings[SearchSettings],
     scored: Sequence[Scored],
     queries: Sequence[Query],
     pool: Sequence[Any] | None,
@@ -61,11 +61,11 @@ def report(
         "command": "search",
         "space": settings.space.name,
         "reduction": settings.space.rule.to_json(),
-        "searcher": settings.config["searcher"]["name"],
+        "searcher": settings.given.searcher.name,
         "proxies": labels,
         "fitness": fitness,
-        "probe": settings.config["probe"].get("name"),
-        "pool": settings.config["pool"],
+        "probe": settings.given.probe.name,
+        "pool": settings.given.pool,
         "seed": settings.seed,
         "evaluations": len(scored),
         "failures": _failures(scored, fitness),
@@ -115,7 +115,9 @@ def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:
     )
 
 
-def _describe(settings: Settings, chosen: Scored, reason: str, benchmark: Benchmark | None) -> dict[str, Any]:
+def _describe(
+    settings: Settings[SearchSettings], chosen: Scored, reason: str, benchmark: Benchmark | None
+) -> dict[str, Any]:
     counts = settings.space.counts(chosen.architecture)
     entry = _entry(benchmark, chosen.architecture)
     standing = around = None
@@ -183,7 +185,7 @@ def _agreements(
 
 
 def _regrets(
-    settings: Settings, scored: Sequence[Scored], queries: Sequence[Query], pool: Sequence[Any] | None
+    settings: Settings[SearchSettings], scored: Sequence[Scored], queries: Sequence[Query], pool: Sequence[Any] | None
 ) -> dict[str, Any]:
     """Best regret after each query, beside random search and the largest by parameters on the same pool.
 
@@ -226,7 +228,7 @@ def _regrets(
 
 def _plots(
     folder: Path,
-    settings: Settings,
+    settings: Settings[SearchSettings],
     results: dict[str, Any],
     scored: Sequence[Scored],
     chosen: Scored | None,
@@ -276,7 +278,7 @@ def _plots(
                     {
                         label: [math.nan if regret is None else regret for regret in results["regret"][of]]
                         for label, of in zip(
-                            (f"{settings.config['searcher']['name']}, {settings.fitness}", *plots.BASELINES),
+                            (f"{settings.given.searcher.name}, {settings.fitness}", *plots.BASELINES),
                             ("best_so_far", "random", "parameters"),
                             strict=True,
                         )

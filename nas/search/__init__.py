@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from nas.core.errors import ZeronasError, did_you_mean
-from nas.core.options import checked
+from nas.core.options import construct
 from nas.engine.pools import Pool
 from nas.search import evolution, local, optuna, random
 from nas.search.base import SEARCHERS, Result, Searcher
@@ -14,16 +12,10 @@ from nas.search.base import SEARCHERS, Result, Searcher
 __all__ = ["SEARCHERS", "Result", "Searcher", "evolution", "get", "local", "optuna", "random"]
 
 
-def get(name: str, pool: Pool, seed: int, **options: Any) -> Searcher:
+def get(name: str, pool: Pool, seed: int, /, **options: Any) -> Searcher:
     """Returns the searcher registered as ``name`` on a pool.
 
     Raises:
         ZeronasError: unknown searcher, unknown option, or an option out of its range.
     """
-    kind = SEARCHERS.get(name)
-    parameters = inspect.signature(kind.__init__).parameters
-    accepted = {key: p.default for key, p in parameters.items() if key not in ("self", "pool", "seed")}
-    for option in options:
-        if option not in accepted:
-            raise ZeronasError(f"Searcher '{name}' has no option '{option}'.{did_you_mean(option, accepted)}")
-    return kind(pool, seed, **checked(f"Searcher '{name}'", options, accepted))
+    return construct(SEARCHERS.get(name), f"Searcher '{name}'", options, pool, seed)

@@ -1,8 +1,9 @@
 """What a searcher is: ``ask(n)`` proposes architectures, ``tell(results)`` reports their scores, in turns.
 
-To add a searcher: subclass ``Searcher``, register it in ``SEARCHERS``, add ``conf/searcher/NAME.yaml`` with its
-options, and add one line to ``tests/conformance``. A searcher's state is a function of its seed and of the history it
-was told, so a run is resumed by asking again and telling the journal's scores.
+To add a searcher: subclass ``Searcher`` with its options as annotated parameters of a ``validated`` constructor,
+register it in ``SEARCHERS``, add ``conf/searcher/NAME.yaml`` with its options, and add one line to
+``tests/conformance``. A searcher's state is a function of its seed and of the history it was told, so a run is resumed
+by asking again and telling the journal's scores.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from nas.core import seeds
-from nas.core.errors import ZeronasError
+from nas.core.options import Seed, validated
 from nas.core.registry import Registry
 from nas.engine.pools import Pool
 
-__all__ = ["SEARCHERS", "Result", "Searcher", "whole"]
+__all__ = ["SEARCHERS", "Result", "Searcher"]
 
 SEARCHERS: Registry[type[Searcher]] = Registry("searcher")
 
@@ -38,9 +39,11 @@ class Searcher(ABC):
         seed: of all random draws.
     """
 
+    kind: ClassVar[str] = "Searcher"
     name: ClassVar[str]
 
-    def __init__(self, pool: Pool, seed: int) -> None:
+    @validated
+    def __init__(self, pool: Pool, seed: Seed) -> None:
         self.pool = pool
         self.seed = seed
         self._draws = 0
@@ -67,25 +70,3 @@ class Searcher(ABC):
         """Returns a fresh generator for the next proposal."""
         self._draws += 1
         return seeds.generator(self.seed, "searcher", self.name, self._draws)
-
-
-def whole(searcher: str, name: str, value: Any, low: int) -> int:
-    """Returns ``value`` if it is a whole number of ``low`` or more.
-
-    Raises:
-        ZeronasError: it is not.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ZeronasError(f"Searcher '{searcher}' needs {name} to be a whole number of {low} or more, got {value!r}.")
-    return value
-
-
-def share(searcher: str, name: str, value: Any) -> float:
-    """Returns ``value`` if it is a number from 0 to 1.
-
-    Raises:
-        ZeronasError: it is not.
-    """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ZeronasError(f"Searcher '{searcher}' needs {name} to be a number from 0 to 1, but got {value!r}.")
-    return float(value)

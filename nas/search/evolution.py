@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
 
 from nas.core.errors import ZeronasError
+from nas.core.options import Seed, Share, Size, validated
 from nas.engine.pools import Pool
-from nas.search.base import SEARCHERS, Result, Searcher, share, whole
+from nas.search.base import SEARCHERS, Result, Searcher
 
 __all__ = ["RegularizedEvolution"]
 
@@ -30,17 +33,21 @@ class RegularizedEvolution(Searcher):
 
     name = "evolution"
 
+    @validated
     def __init__(
-        self, pool: Pool, seed: int, population: int = 100, tournament: int = 25, crossover: float = 0.0
+        self,
+        pool: Pool,
+        seed: Seed,
+        population: Annotated[int, Ge(2), Le(1_000_000)] = 100,
+        tournament: Size = 25,
+        crossover: Share = 0.0,
     ) -> None:
         super().__init__(pool, seed)
-        self.size = whole(self.name, "population", population, 2)
-        self.tournament = whole(self.name, "tournament", tournament, 1)
         if tournament > population:
             raise ZeronasError(
                 f"Searcher 'evolution' needs tournament <= population, but got ({tournament=}, {population=})."
             )
-        self.crossover = share(self.name, "crossover", crossover)
+        self.size, self.tournament, self.crossover = population, tournament, crossover
         self.population: deque[Result] = deque(maxlen=self.size)
         self._asked = 0
 

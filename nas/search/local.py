@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nas.core.options import Seed, Size, validated
 from nas.engine.pools import Pool
-from nas.search.base import SEARCHERS, Result, Searcher, whole
+from nas.search.base import SEARCHERS, Result, Searcher
 
 __all__ = ["LocalSearch"]
 
@@ -26,9 +27,10 @@ class LocalSearch(Searcher):
 
     name = "local"
 
-    def __init__(self, pool: Pool, seed: int, starts: int = 10) -> None:
+    @validated
+    def __init__(self, pool: Pool, seed: Seed, starts: Size = 10) -> None:
         super().__init__(pool, seed)
-        self.starts = whole(self.name, "starts", starts, 1)
+        self.starts = starts
         self._climb = 0  # climbs are numbered; a batch can hold the last neighbours of one and the starts of the next
         self._climb_of: dict[str, int] = {}
         self._at: dict[int, Result] = {}

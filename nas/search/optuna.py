@@ -6,10 +6,10 @@ The study lives in memory (Optuna's databases cost hundreds of milliseconds a tr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nas.core import seeds
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import Seed, validated
 from nas.engine.pools import Pool
 from nas.search.base import SEARCHERS, Result, Searcher
 
@@ -45,15 +45,13 @@ class OptunaSearch(Searcher):
 
     name = "optuna"
 
-    def __init__(self, pool: Pool, seed: int, sampler: str = "tpe") -> None:
+    @validated
+    def __init__(self, pool: Pool, seed: Seed, sampler: Literal["tpe", "gp", "nsga2", "random"] = "tpe") -> None:
         import warnings
 
         import optuna
 
         super().__init__(pool, seed)
-        samplers = _samplers()
-        if sampler not in samplers:
-            raise ZeronasError(f"Unknown optuna sampler '{sampler}'.{did_you_mean(sampler, samplers)}")
         if sampler == "gp":  # it fits with torch: one thread, so that a proposal does not depend on their number
             import torch
 
@@ -61,7 +59,7 @@ class OptunaSearch(Searcher):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # experimental samplers say so at every start
-            made = samplers[sampler](seeds.integer(seed, "optuna") % 2**32)
+            made = _samplers()[sampler](seeds.integer(seed, "optuna") % 2**32)
         self.study = optuna.create_study(direction="maximize", sampler=made)
         self._open: list[tuple[Any, str]] = []  # trials asked and not told, with their architecture's key
         self._known: dict[str, float] = {}

@@ -14,6 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import shown
+from spaces.decode import distinct, undecoded
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -112,7 +114,7 @@ def parse_config(data: Any) -> BertConfig:
     hidden = _one_of(fields["hidden_size"], HIDDEN_SIZES, "hidden_size")
     layers = _object(fields["nas_config"], ("encoder_layers",), "nas_config")["encoder_layers"]
     if not isinstance(layers, (list, tuple)):
-        raise ZeronasError(f"encoder_layers is {_show(layers)}, but a list of 2 or 4 layers is needed.")
+        raise ZeronasError(f"encoder_layers is {shown(layers)}, but a list of 2 or 4 layers is needed.")
     if len(layers) not in DEPTHS:
         raise ZeronasError(f"encoder_layers has {len(layers)} layers, but 2 or 4 are needed.")
     return BertConfig(hidden, tuple(_layer(item, f"layer {i} of {len(layers)}") for i, item in enumerate(layers, 1)))
@@ -120,25 +122,26 @@ def parse_config(data: Any) -> BertConfig:
 
 def _decode(text: str | bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=distinct)
+    except ZeronasError:
+        raise
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise ZeronasError(
-            f"The configuration {_show(text)} is no valid JSON, at {where}: {error.msg[0].lower()}{error.msg[1:]}."
+            f"The configuration {shown(text)} is no valid JSON, at {where}: {error.msg[0].lower()}{error.msg[1:]}."
         ) from None
-    except (ValueError, RecursionError) as error:  # bytes that are no text; nesting without end
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 text"
-        raise ZeronasError(f"The configuration {_show(text)} is no valid JSON: {reason}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ZeronasError(f"The configuration {shown(text)} is no valid JSON: {undecoded(error)}.") from None
 
 
 def _layer(item: Any, place: str) -> Layer:
     fields = _object(item, tuple(Layer.__dataclass_fields__), place)
     kind, parameter = fields["operation_type"], fields["operation_parameter"]
     if not isinstance(kind, str) or kind not in OPERATIONS:
-        raise ZeronasError(f"operation_type of {place} is {_show(kind)}.{did_you_mean(kind, OPERATIONS)}")
+        raise ZeronasError(f"operation_type of {place} is {shown(kind)}.{did_you_mean(kind, OPERATIONS)}")
     accepted = OPERATIONS[kind]
     if not _is_one_of(parameter, accepted):
-        what = f"operation_parameter of {place} is {_show(parameter)}"
+        what = f"operation_parameter of {place} is {shown(parameter)}"
         if _is_one_of(parameter, TYPE_OF):
             raise ZeronasError(
                 f"{what}, which belongs to operation_type '{TYPE_OF[parameter]}', but the layer's operation_type "
@@ -152,10 +155,10 @@ def _layer(item: Any, place: str) -> Layer:
 
 def _object(data: Any, keys: tuple[str, ...], place: str) -> Mapping[str, Any]:
     if not isinstance(data, Mapping):
-        raise ZeronasError(f"{_capital(place)} is {_show(data)}, but an object with the keys {_list(keys)} is needed.")
+        raise ZeronasError(f"{_capital(place)} is {shown(data)}, but an object with the keys {_list(keys)} is needed.")
     for key in data:
         if key not in keys:
-            raise ZeronasError(f"{_capital(place)} has the unknown key {_show(key)}.{did_you_mean(key, keys)}")
+            raise ZeronasError(f"{_capital(place)} has the unknown key {shown(key)}.{did_you_mean(key, keys)}")
     for key in keys:
         if key not in data:
             raise ZeronasError(f"{_capital(place)} lacks the key '{key}'; it needs the keys {_list(keys)}.")
@@ -164,7 +167,7 @@ def _object(data: Any, keys: tuple[str, ...], place: str) -> Mapping[str, Any]:
 
 def _one_of(value: Any, choices: tuple[int, ...], what: str) -> int:
     if not _is_one_of(value, choices):
-        raise ZeronasError(f"{what} is {_show(value)}, but it takes one of: {_list(choices)}.")
+        raise ZeronasError(f"{what} is {shown(value)}, but it takes one of: {_list(choices)}.")
     return int(value)
 
 
@@ -174,11 +177,6 @@ def _is_one_of(value: Any, choices: Iterable[str | int]) -> bool:
 
 def _list(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _capital(text: str) -> str:

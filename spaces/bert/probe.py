@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Le
 
 from nas.core import seeds
-from nas.core.errors import ZeronasError
+from nas.core.options import Folder, Seed, Share, Size, validate
 from spaces.record import Need, Needs, Record, Tap, Weight
 from spaces.tokens import token_ids
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["BertProbe"]
 
 _LONGEST = 512
-_DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -55,30 +56,19 @@ class BertProbe:
       LayerNorm that starts at 1 and 0, its entries sum to zero, so these gradients are rounding noise.
     """
 
-    batch: int = 16
-    steps: int = 32
-    vocabulary: int = 1000
+    batch: Size = 16
+    steps: Annotated[int, Ge(1), Le(_LONGEST)] = 32
+    vocabulary: Size = 1000
     train_mode: bool = False
-    text: str | None = None
-    tokens_seed: int | None = None
-    dtype: str = "float32"
-    initialisations: int = 1
-    init: str = "derived"
-    padding: float = 0.0
+    text: Folder | None = None
+    tokens_seed: Seed | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    initialisations: Size = 1
+    init: Literal["derived", "released"] = "derived"
+    padding: Share = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps", "vocabulary", "initialisations"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ZeronasError(f"The probe needs {name} to be a whole number of 1 or more, but got {value!r}.")
-        if self.steps > _LONGEST:
-            raise ZeronasError(f"The probe needs steps to be at most {_LONGEST} tokens, but got {self.steps}.")
-        if not isinstance(self.padding, (int, float)) or not 0 <= self.padding <= 1:
-            raise ZeronasError(f"The probe needs padding to be a share from 0 to 1, but got padding={self.padding!r}.")
-        if self.init not in ("derived", "released"):
-            raise ZeronasError(f"The probe needs init=derived or init=released, but got init={self.init!r}.")
-        if self.dtype not in _DTYPES:
-            raise ZeronasError(f"The probe needs dtype=float32 or dtype=float64, but got dtype={self.dtype!r}.")
+        validate(self, "The probe of space 'bert'")
 
     def _tokens_seed(self, seed: int) -> int:
         return seed if self.tokens_seed is None else self.tokens_seed

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.core.errors import ZeronasError
+from nas.core.options import Size, validated
 from spaces.base import Counts, Space
 from spaces.bert.config import DEPTHS, HIDDEN_SIZES, OPERATIONS, SIZES, TYPE_OF, BertConfig, Layer, parse_config
 from spaces.bert.counts import count
@@ -67,9 +68,8 @@ class BertSpace(Space[BertConfig]):
 
     name = "bert"
 
-    def __init__(self, reading: str = "stated", vocabulary: int = VOCABULARY, rule: Rule | None = None) -> None:
-        if isinstance(vocabulary, bool) or not isinstance(vocabulary, int) or vocabulary < 1:
-            raise ZeronasError(f"The vocabulary is {vocabulary!r}, but it must be a whole number of at least 1.")
+    @validated
+    def __init__(self, reading: str = "stated", vocabulary: Size = VOCABULARY, rule: Rule | None = None) -> None:
         self.reading = check_reading(reading)
         self.vocabulary = vocabulary
         self.rule = rule or Rule()

@@ -17,6 +17,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import shown
+from spaces.decode import distinct, undecoded
 from spaces.rnn.canonical import canonical_form, digest
 
 if TYPE_CHECKING:
@@ -150,15 +152,16 @@ def parse_cell(data: Any) -> Cell:
     """
     if isinstance(data, (str, bytes)):
         try:
-            data = json.loads(data)
+            data = json.loads(data, object_pairs_hook=distinct)
+        except ZeronasError:
+            raise
         except json.JSONDecodeError as error:
             raise ZeronasError(
                 f"The recipe is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); expected "
                 '{"NODE": {"op": ..., "input": [...]}, ...}.'
             ) from None
-        except (ValueError, RecursionError) as error:  # bytes that are no text; nesting without end
-            reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 text"
-            raise ZeronasError(f"The recipe is not JSON: {reason}.") from None
+        except (ValueError, RecursionError) as error:
+            raise ZeronasError(f"The recipe is not JSON: {undecoded(error)}.") from None
     if not isinstance(data, Mapping) or not data:
         what = "is empty" if isinstance(data, Mapping) else f"is a {type(data).__name__}"
         raise ZeronasError(f'The recipe {what}; expected a mapping {{"NODE": {{"op": ..., "input": [...]}}, ...}}.')
@@ -167,7 +170,7 @@ def parse_cell(data: Any) -> Cell:
 
 def _parse_node(name: Any, body: Any) -> Node:
     if not isinstance(body, Mapping):
-        raise ZeronasError(f'Node \'{name}\' is {body!r}; expected {{"op": ..., "input": [...]}}.')
+        raise ZeronasError(f'Node {shown(name)} is {shown(body)}; expected {{"op": ..., "input": [...]}}.')
     unknown = sorted(str(k) for k in set(body) - {"op", "input"})
     if unknown:
         raise ZeronasError(f"Node '{name}' has the field '{unknown[0]}'; only op and input are accepted.")
@@ -176,7 +179,7 @@ def _parse_node(name: Any, body: Any) -> Node:
             raise ZeronasError(f"Node '{name}' lacks the field '{name_of_field}'; op and input are both needed.")
     inputs = body["input"]
     if not isinstance(inputs, (list, tuple)) or not all(isinstance(i, str) for i in inputs):
-        raise ZeronasError(f"Node '{name}' has the input {inputs!r}; expected a list of node names.")
+        raise ZeronasError(f"Node '{name}' has the input {shown(inputs)}; expected a list of node names.")
     return Node(str(name), str(body["op"]), tuple(inputs))
 
 

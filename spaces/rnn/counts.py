@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any
 
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import Size, Sizes, parse
 from spaces.base import Counts
 from spaces.rnn.cell import Cell
 
@@ -23,39 +22,23 @@ class RNNSizes:
         hidden: hidden size of each layer; layer l reads the vectors of layer l - 1.
     """
 
-    vocabulary: int = 10_000
-    embedding: int = 400
-    hidden: Sequence[int] = field(default=(600, 600, 400))
+    vocabulary: Size = 10_000
+    embedding: Size = 400
+    hidden: Sizes = (600, 600, 400)
 
     @classmethod
-    def of(cls, sizes: Mapping[str, Any]) -> RNNSizes:
+    def of(cls, sizes: Any) -> RNNSizes:
         """Returns the sizes given by name.
 
         Raises:
             ZeronasError: an unknown name, or a size that is no whole number of 1 or more.
         """
-        if not isinstance(sizes, Mapping):
-            raise ZeronasError(
-                f"The sizes of the language model are {sizes!r}; they are vocabulary, embedding and hidden."
-            )
-        names = [item.name for item in fields(cls)]
-        for name, value in sizes.items():
-            if name not in names:
-                raise ZeronasError(f"The RNN model has no size '{name}'.{did_you_mean(name, names)}")
-            values = value if name == "hidden" else [value]
-            if not isinstance(values, (list, tuple)) or not values or not all(map(_is_size, values)):
-                several = ", one per layer" if name == "hidden" else ""
-                raise ZeronasError(f"The RNN model needs {name} of 1 or more{several}, but got {value!r}.")
-        return cls(**sizes)
+        return parse(cls, sizes, "Space 'rnn'", "sizes.")
 
     @property
     def layers(self) -> list[tuple[int, int]]:
         """(input size, hidden size) of every layer."""
         return list(zip([self.embedding, *self.hidden[:-1]], self.hidden, strict=True))
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def parameters(cell: Cell, sizes: RNNSizes) -> int:

@@ -7,13 +7,14 @@ examples and units, gives all of them. Each noised input that a proxy asks for t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError
+from nas.core.options import Folder, Seed, Size, Sizes, validate
 from spaces.record import Needs, Noise, Record, Tap, Weight
 from spaces.tokens import token_ids
 
@@ -58,26 +59,17 @@ class RNNProbe:
     All weights and biases are U(-1/sqrt(h), 1/sqrt(h)), embeddings U(-0.1, 0.1), as in NAS-Bench-NLP's code.
     """
 
-    embedding: int = 32
-    hidden: tuple[int, ...] = (64,)
-    batch: int = 12
-    steps: int = 12
-    vocabulary: int = 10_000
-    init: str = "derived"
-    text: str | None = None
-    tokens_seed: int | None = None
+    embedding: Size = 32
+    hidden: Sizes = (64,)
+    batch: Size = 12
+    steps: Size = 12
+    vocabulary: Size = 10_000
+    init: Literal["derived", "released"] = "derived"
+    text: Folder | None = None
+    tokens_seed: Seed | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.hidden, Iterable):
-            object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name in ("embedding", "batch", "steps", "vocabulary"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ZeronasError(f"The probe needs {name} to be a whole number of 1 or more, but got {value!r}.")
-        if not _are_sizes(self.hidden):
-            raise ZeronasError(f"The probe needs hidden sizes of 1 or more, one per layer, but got {self.hidden!r}.")
-        if self.init not in ("derived", "released"):
-            raise ZeronasError(f"The probe needs init=derived or init=released, but got init={self.init!r}.")
+        validate(self, "The probe of space 'rnn'")
 
     def _tokens_seed(self, seed: int) -> int:
         return seed if self.tokens_seed is None else self.tokens_seed
@@ -235,12 +227,6 @@ class RNNProbe:
         draw(self.vocabulary, self.embedding)  # the embedding is drawn once as encoder ...
         table = draw(self.vocabulary, self.embedding).mul_(0.2).sub_(0.1)  # ... and once more as tied decoder
         return table, weights[:layers]
-
-
-def _are_sizes(hidden: object) -> bool:
-    if not isinstance(hidden, tuple) or not hidden:
-        return False
-    return all(isinstance(h, int) and not isinstance(h, bool) and h >= 1 for h in hidden)
 
 
 def run_stack(

@@ -46,7 +46,7 @@ class RNNSpace(Space[Cell]):
     name = "rnn"
 
     def __init__(self, sizes: Mapping[str, Any] | None = None, rule: Rule | None = None) -> None:
-        self.sizes = shapes.RNNSizes.of(sizes or {})
+        self.sizes = shapes.RNNSizes.of({} if sizes is None else sizes)
         self.rule = rule or Rule()
 
     @property

@@ -358,12 +358,12 @@ def test_a_batch_across_a_restart_starts_afresh() -> None:
         (
             "evolution",
             {"population": 1},
-            "Searcher 'evolution' needs population to be a whole number of 2 or more, got 1.",
+            "Searcher 'evolution' needs population to be a whole number from 2 to 1,000,000, but got 1.",
         ),
         (
             "evolution",
             {"tournament": 0},
-            "Searcher 'evolution' needs tournament to be a whole number of 1 or more, got 0.",
+            "Searcher 'evolution' needs tournament to be a whole number of 1 or more, but got 0.",
         ),
         (
             "evolution",
@@ -378,13 +378,13 @@ def test_a_batch_across_a_restart_starts_afresh() -> None:
         (
             "evolution",
             {"crossover": math.nan},
-            "Searcher 'evolution' needs crossover to be a number, but got nan.",
+            "Searcher 'evolution' needs crossover to be a number from 0 to 1, but got nan.",
         ),
-        ("local", {"starts": 2.0}, "Searcher 'local' needs starts to be a whole number of 1 or more, got 2.0."),
+        ("local", {"starts": 2.0}, "Searcher 'local' needs starts to be a whole number of 1 or more, but got 2.0."),
         (
             "optuna",
             {"sampler": "tp"},
-            "Unknown optuna sampler 'tp'. Did you mean 'tpe'? Available: gp, nsga2, random, tpe.",
+            "Unknown sampler 'tp' of searcher 'optuna'. Did you mean 'tpe'? Available: gp, nsga2, random, tpe.",
         ),
         (
             "evolution",

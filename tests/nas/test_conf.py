@@ -14,7 +14,7 @@ from experiments.commands import search as app
 from nas import search
 from nas.engine.pools import SpacePool
 from nas.search.base import SEARCHERS
-from nas.settings import identity, make
+from nas.settings import SearchSettings, make
 from nas.truth.benchmarks import BENCHMARKS
 
 FOLDER = Path(next(iter(conf.__path__)))
@@ -44,7 +44,7 @@ def test_every_registered_name_has_a_configuration() -> None:
 def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> None:
     config = composed("search", f"searcher={name}")
     options = dict(config["searcher"])
-    search.get(options.pop("name"), SpacePool(make(config).space), 0, **options)
+    search.get(options.pop("name"), SpacePool(make(config, SearchSettings).space), 0, **options)
 
 
 @pytest.mark.parametrize("name", names("probe"))
@@ -52,7 +52,7 @@ def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> N
 def test_a_probe_fits_both_spaces(name: str, space: str, composed: Any) -> None:
     config = composed("search", f"probe={name}", f"space={space}")
     assert config["probe"]["name"] == name
-    make(config)
+    make(config, SearchSettings)
 
 
 @pytest.mark.parametrize("name", names("reduction"))
@@ -79,10 +79,11 @@ def test_every_experiment_runs_with_a_tiny_budget(name: str, composed: Any, data
 def test_identity_leaves_out_what_does_not_change_the_scores(composed: Any) -> None:
     # the table is named: which one benchmark=auto means depends on the data at hand
     def identified(*overrides: str) -> str:
-        return identity(composed("search", "benchmark=nas_bench_nlp", *overrides), "search")[1]
+        return make(composed("search", "benchmark=nas_bench_nlp", *overrides), SearchSettings).folder.name
 
     base = identified()
-    for override in ("budget=7", "verify=3", "executor.workers=2", "fresh=true", "run.root=elsewhere", "data_dir=x"):
+    same = ("budget=7", "verify=3", "queries=5", "executor.workers=2", "fresh=true", "run.root=elsewhere", "data_dir=x")
+    for override in same:
         assert identified(override) == base
     for override in ("seed=1", "proxy=random", "probe.rnn.steps=9", "batch=8", "pool=benchmark", "device=cuda"):
         assert identified(override) != base

@@ -185,12 +185,14 @@ def test_no_corpus_at_all_is_told() -> None:
 
 def test_the_hash_is_of_everything_but_the_name() -> None:
     assert replace(RNN, name="other").hash == RNN.hash
+    words = {"adamw": "sgd", "sgd": "adamw", "cosine": "constant", "constant": "cosine"}
+    by_kind = {tuple: lambda v: (*v, 20), float: lambda v: v + 0.5, str: lambda v: words[v]}
     seen = {RNN.hash}
     for field in fields(RNN):
         if field.name == "name":
             continue
         value = getattr(RNN, field.name)
-        other = {tuple: lambda v: (*v, 20), str: lambda v: v + "x"}.get(type(value), lambda v: v + 1)(value)
+        other = by_kind.get(type(value), lambda v: v + 1)(value)
         changed = replace(RNN, **{field.name: other})
         assert changed.hash not in seen, field.name
         seen.add(changed.hash)
@@ -214,15 +216,18 @@ def test_evaluations_are_spread_evenly_and_end_with_the_last_update() -> None:
         ("mini_rnn", {"steps": 0}, "whole number of 1 or more, but got 0"),
         ("mini_rnn", {"steps": 1.5}, "whole number"),
         ("mini_rnn", {"dropout": 1.0}, "below 1"),
-        ("mini_rnn", {"hidden": 7}, "a list of whole numbers"),
-        ("mini_rnn", {"hidden": []}, "a list of whole numbers"),
-        ("mini_bert", {"hidden": [7]}, "Unknown setting 'hidden'"),
+        ("mini_rnn", {"hidden": 7}, "a list of one or more, each a whole number of 1"),
+        ("mini_rnn", {"hidden": []}, "a list of one or more, each a whole number of 1"),
+        ("mini_bert", {"hidden": [7]}, "has no option 'hidden'"),
         ("mini_bert", {"divisor": 3}, "divisor"),
         ("mini_bert", {"sequence": 513}, "at most 512"),
         ("mini_bert", {"transform_residual": 1}, "true or false, but got 1"),
-        ("mini_rnn", {"optimiser": "adam"}, "adamw or sgd, but got 'adam'"),
-        ("mini_rnn", {"schedule": 3}, "cosine or constant, but got 3"),
-        ("mini_rnn", {"seeds": [0, -1]}, "a list of whole numbers of 0 or more"),
+        ("mini_rnn", {"optimiser": "adam"}, "Unknown optimiser 'adam' of protocol 'mini_rnn'. Did you mean 'adamw'"),
+        ("mini_rnn", {"schedule": 3}, "schedule to be cosine or constant, but got 3"),
+        ("mini_rnn", {"seeds": [0, -1]}, "a list of one or more, each a whole number of 0 or more"),
+        ("mini_rnn", {"cutoffs": [2_000]}, r"last below vocabulary - 1, but got \(cutoffs=\[2000\], vocabulary=1000\)"),
+        ("mini_rnn", {"cutoffs": [5, 4]}, "in increasing order"),
+        ("mini_bert", {"divisor": True}, "divisor to be 1, 2, 4, 8, 16 or 32, but got True"),
         ("mini_rnn", {"validation_tokens": 1}, "2 or more, but got 1"),
     ],
 )

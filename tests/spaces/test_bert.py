@@ -566,7 +566,7 @@ def test_unknown_reading_and_bad_vocabulary() -> None:
     )
     with pytest.raises(ZeronasError) as caught:
         BertSpace(vocabulary=0)
-    assert str(caught.value) == "The vocabulary is 0, but it must be a whole number of at least 1."
+    assert str(caught.value) == "Space 'bert' needs vocabulary to be a whole number of 1 or more, but got 0."
 
 
 def test_optuna_suggests_members() -> None:

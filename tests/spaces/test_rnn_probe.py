@@ -231,17 +231,24 @@ def test_cells_of_three_states_start_from_zero() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"embedding": 0}, "The probe needs embedding to be a whole number of 1 or more, but got 0."),
-        ({"batch": 1.5}, "The probe needs batch to be a whole number of 1 or more, but got 1.5."),
-        ({"steps": True}, "The probe needs steps to be a whole number of 1 or more, but got True."),
-        ({"vocabulary": "9"}, "The probe needs vocabulary to be a whole number of 1 or more, but got '9'."),
-        ({"hidden": ()}, "The probe needs hidden sizes of 1 or more, one per layer, but got ()."),
-        ({"hidden": (4, 0)}, "The probe needs hidden sizes of 1 or more, one per layer, but got (4, 0)."),
-        ({"hidden": 64}, "The probe needs hidden sizes of 1 or more, one per layer, but got 64."),
-        ({"init": "release"}, "The probe needs init=derived or init=released, but got init='release'."),
+        ({"embedding": 0}, "needs embedding to be a whole number of 1 or more, but got 0."),
+        ({"batch": 1.5}, "needs batch to be a whole number of 1 or more, but got 1.5."),
+        ({"steps": True}, "needs steps to be a whole number of 1 or more, but got True."),
+        ({"vocabulary": "9"}, "needs vocabulary to be a whole number of 1 or more, but got '9'."),
+        ({"hidden": ()}, "needs hidden to be a list of one or more, each a whole number of 1 or more, but got ()."),
+        (
+            {"hidden": (4, 0)},
+            "needs hidden to be a list of one or more, each a whole number of 1 or more, but got (4, 0).",
+        ),
+        ({"hidden": 64}, "needs hidden to be a list of one or more, each a whole number of 1 or more, but got 64."),
+        (
+            {"init": "release"},
+            "Unknown init 'release' of the probe of space 'rnn'. Did you mean 'released'? "
+            "Available: derived, released.",
+        ),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ZeronasError) as error:
         RNNProbe(**settings)
-    assert str(error.value) == sentence
+    assert str(error.value) == (f"The probe of space 'rnn' {sentence}" if sentence.startswith("needs") else sentence)

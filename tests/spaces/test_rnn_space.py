@@ -342,18 +342,22 @@ def test_only_linear_nodes_read_x_so_every_member_can_be_built() -> None:
         assert out.shape == (2, 2, 5)
 
 
+SIZES = "a list of one or more, each a whole number of 1 or more"
+
+
 @pytest.mark.parametrize(
     ("sizes", "sentence"),
     [
         (
             {"vocab": 10},
-            "The RNN model has no size 'vocab'. Did you mean 'vocabulary'? Available: embedding, hidden, vocabulary.",
+            "Space 'rnn' has no option 'sizes.vocab'. Did you mean 'sizes.vocabulary'? "
+            "Available: sizes.embedding, sizes.hidden, sizes.vocabulary.",
         ),
-        ({"vocabulary": 0}, "The RNN model needs vocabulary of 1 or more, but got 0."),
-        ({"embedding": 2.5}, "The RNN model needs embedding of 1 or more, but got 2.5."),
-        ({"hidden": 600}, "The RNN model needs hidden of 1 or more, one per layer, but got 600."),
-        ({"hidden": []}, "The RNN model needs hidden of 1 or more, one per layer, but got []."),
-        ({"hidden": [600, True]}, "The RNN model needs hidden of 1 or more, one per layer, but got [600, True]."),
+        ({"vocabulary": 0}, "Space 'rnn' needs sizes.vocabulary to be a whole number of 1 or more, but got 0."),
+        ({"embedding": 2.5}, "Space 'rnn' needs sizes.embedding to be a whole number of 1 or more, but got 2.5."),
+        ({"hidden": 600}, f"Space 'rnn' needs sizes.hidden to be {SIZES}, but got 600."),
+        ({"hidden": []}, f"Space 'rnn' needs sizes.hidden to be {SIZES}, but got []."),
+        ({"hidden": [600, True]}, f"Space 'rnn' needs sizes.hidden to be {SIZES}, but got [600, True]."),
     ],
 )
 def test_sizes_are_checked(sizes: dict[str, Any], sentence: str) -> None:

@@ -5,11 +5,10 @@ Importing this package is cheap: torch is not imported, and no table is read bef
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import construct
 from nas.core.registry import Registry
 from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing
 from nas.truth.benchmarks.flexibert import FlexiBERT
@@ -24,7 +23,7 @@ for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBE
     BENCHMARKS.register(_benchmark.name)(_benchmark)
 
 
-def get(name: str, data_dir: Path | str | None = None, **options: Any) -> Benchmark:
+def get(name: str, data_dir: Path | str | None = None, /, **options: Any) -> Benchmark:
     """Returns the benchmark registered as ``name``; its files are read when first needed.
 
     Args:
@@ -35,9 +34,4 @@ def get(name: str, data_dir: Path | str | None = None, **options: Any) -> Benchm
         ZeronasError: unknown name or option.
     """
     factory = BENCHMARKS.get(name)
-    accepted = [option for option in inspect.signature(factory).parameters if option != "data_dir"]
-    for option in options:
-        if option not in accepted:
-            hint = did_you_mean(option, accepted) if accepted else " It has none."
-            raise ZeronasError(f"Unknown option '{option}' of benchmark '{name}'.{hint}")
-    return factory(data_dir=Path(data_dir) if data_dir else None, **options)
+    return construct(factory, f"Benchmark '{name}'", options, Path(data_dir) if data_dir else None)

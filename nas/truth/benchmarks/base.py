@@ -7,12 +7,13 @@ A benchmark never guesses: ``lookup`` of an architecture that was not trained re
 from __future__ import annotations
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -121,6 +122,7 @@ class Benchmark(ABC):
         higher_is_better: direction of ``value``.
     """
 
+    kind: ClassVar[str] = "Benchmark"
     name: str
     space: str
     metric: str
@@ -145,7 +147,7 @@ class Benchmark(ABC):
     def at_hand(self) -> bool:
         """Whether reading it would download nothing."""
         folder = given_folder(self.data_dir) or cache_folder()
-        return all((folder / file).exists() for file in self.files)
+        return all(os.path.exists(folder / file) for file in self.files)  # False where the name is too long
 
     @cached_property
     def _loaded(self) -> tuple[list[Entry], Datasheet]:

@@ -96,7 +96,7 @@ def sha256(content: bytes) -> str:
 def given_folder(data_dir: Path | str | None = None) -> Path | None:
     """Returns the data folder in force: ``data_dir``, else NAS_DATA_DIR, else None (the cache)."""
     folder = data_dir or os.environ.get(ENVIRONMENT)
-    return Path(folder).expanduser() if folder else None
+    return Path(os.path.expanduser(folder)) if folder else None
 
 
 def locate(relative: str, data_dir: Path | str | None = None) -> Path:
@@ -150,7 +150,7 @@ def _checked(relative: str, data_dir: Path | str | None) -> tuple[Path, bytes]:
         if not _is_right(folder / relative, file):
             _download(file, folder)
     path, command = folder / relative, f"`zeronas data fetch data_dir={folder}`"
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # False where the name is too long
         raise MissingFile(
             f"The data folder '{folder}' does not exist; set {ENVIRONMENT} to a folder that holds the public files, or "
             f"make it with {command}."

@@ -13,13 +13,14 @@ import math
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import spaces
 from nas.core.errors import ZeronasError
 from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run
-from nas.truth.train import protocol as protocols
-from nas.truth.train.protocol import Protocol
+
+if TYPE_CHECKING:
+    from nas.truth.train.protocol import Protocol
 
 __all__ = ["COLUMNS", "TABLES", "MiniBERT", "MiniRNN", "MiniTable"]
 
@@ -91,6 +92,10 @@ class MiniTable(Benchmark):
         Raises:
             ZeronasError: this version of zeronas defines it otherwise than the table says.
         """
+        from nas.truth.train import (
+            protocol as protocols,  # it checks itself with pydantic, which takes a while to import
+        )
+
         found = protocols.get(self.protocol_name)
         if found.hash != self.sheet["protocol_hash"]:
             raise ZeronasError(

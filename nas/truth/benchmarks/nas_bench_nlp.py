@@ -17,20 +17,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError
+from nas.core.options import validated
 from nas.truth.benchmarks.base import Benchmark, Datasheet, Entry, Run
 from nas.truth.benchmarks.data import read
 from nas.truth.benchmarks.recipes import cell_of, log_id
 from spaces.rnn.cell import Cell
 
-__all__ = ["RUNS", "NasBenchNLP", "ParameterTable", "Training", "read_parameters", "read_results"]
+__all__ = ["NasBenchNLP", "ParameterTable", "Training", "read_parameters", "read_results"]
 
 RESULTS = "nas-bench-nlp/RNN_results.csv"
 PARAMETERS = "nas-bench-nlp/RNN_parameters.csv"
 
 #: which finite trainings count: those with a row of metrics, or all
-RUNS = ("results", "all")
 
 _HEADER = ["log name", "loss", "perplexity", "bits per word"]
 _PARAMETERS_HEADER = ",".join([*_HEADER, "trainable paramters", "total paramters"])  # sic
@@ -162,12 +163,9 @@ class NasBenchNLP(Benchmark):
     higher_is_better = False
     files = (RESULTS, PARAMETERS)
 
-    def __init__(self, data_dir: Path | None = None, runs: str = "results") -> None:
+    @validated
+    def __init__(self, data_dir: Path | None = None, runs: Literal["results", "all"] = "results") -> None:
         super().__init__(data_dir)
-        if runs not in RUNS:
-            raise ZeronasError(
-                f"Unknown choice of runs '{runs}' of benchmark 'nas_bench_nlp'.{did_you_mean(runs, RUNS)}"
-            )
         self.runs = runs
 
     @cached_property

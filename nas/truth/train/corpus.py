@@ -111,7 +111,7 @@ def from_files(source: Path, vocabulary: int) -> Corpus:
     Raises:
         ZeronasError: the text cannot be read, or leaves a split empty.
     """
-    files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
+    files = sorted(source.rglob("*.txt")) if os.path.isdir(source) else [source]
     known, splits = _encode(_paragraphs_of(files), vocabulary)
     for split in SPLITS:
         if len(splits[split]) < 2:

@@ -6,15 +6,16 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le, Lt, MinLen
 
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.options import Count, NotNegative, Seed, Size, Sizes, construct, shown, validate
 
-__all__ = ["OPTIMISERS", "PROTOCOLS", "SCHEDULES", "BertProtocol", "Protocol", "RNNProtocol", "get"]
+__all__ = ["PROTOCOLS", "BertProtocol", "Protocol", "RNNProtocol", "get"]
 
-
-OPTIMISERS = ("adamw", "sgd")
-SCHEDULES = ("cosine", "constant")
+_Dropped = Annotated[float, Ge(0), Lt(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +44,24 @@ class Protocol:
     """
 
     name: str
-    vocabulary: int = 10_000
-    cutoffs: tuple[int, ...] = (1_000, 4_000)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int
-    batch: int
-    sequence: int
-    optimiser: str = "adamw"
-    learning_rate: float
-    warmup: int = 0
-    schedule: str = "cosine"
-    clip: float = 1.0
-    weight_decay: float = 0.0
-    dropout: float = 0.0
-    evaluations: int = 8
-    validation_tokens: int = 30_000
+    vocabulary: Annotated[int, Ge(8), Le(10_000_000)] = 10_000
+    cutoffs: Sizes = (1_000, 4_000)
+    seeds: Annotated[tuple[Seed, ...], MinLen(1)] = (0, 1, 2)
+    steps: Size
+    batch: Size
+    sequence: Size
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: NotNegative
+    warmup: Count = 0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip: NotNegative = 1.0
+    weight_decay: NotNegative = 0.0
+    dropout: _Dropped = 0.0
+    evaluations: Size = 8
+    validation_tokens: Annotated[int, Ge(2), Le(2**31 - 1)] = 30_000
+
+    def __post_init__(self) -> None:
+        validate(self, f"Protocol '{self.name}'")  # 0 becomes 0.0: they are one setting, and have one hash
 
     @property
     def space(self) -> str:
@@ -92,11 +96,11 @@ class RNNProtocol(Protocol):
         slowness: weight of the mean square of its change from token to token (TAR; NAS-Bench-NLP has 1).
     """
 
-    embedding: int = 128
-    hidden: tuple[int, ...] = (128, 128)
-    weight_drop: float = 0.0
-    activation: float = 0.0
-    slowness: float = 0.0
+    embedding: Size = 128
+    hidden: Sizes = (128, 128)
+    weight_drop: _Dropped = 0.0
+    activation: NotNegative = 0.0
+    slowness: NotNegative = 0.0
 
     @property
     def space(self) -> str:
@@ -117,8 +121,8 @@ class BertProtocol(Protocol):
             frequencies (5.04 nats, two of two configurations).
     """
 
-    divisor: int = 2
-    masked: float = 0.15
+    divisor: Literal[1, 2, 4, 8, 16, 32] = 2
+    masked: _Dropped = 0.15
     transform_residual: bool = True
 
     @property
@@ -160,64 +164,23 @@ _ALL: tuple[Protocol, ...] = (
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 
 
-def get(name: str, **changes: Any) -> Protocol:
+def get(name: str, /, **changes: Any) -> Protocol:
     """Returns the protocol of that name, with some fields changed (then its hash is another).
 
     Raises:
         ZeronasError: unknown name or field, or a value that is no such thing.
     """
     if name not in PROTOCOLS:
-        raise ZeronasError(f"Unknown protocol '{name}'.{did_you_mean(name, PROTOCOLS)}")
-    protocol = PROTOCOLS[name]
+        raise ZeronasError(f"Unknown protocol {shown(name)}.{did_you_mean(name, PROTOCOLS)}")
+    protocol, owner = PROTOCOLS[name], f"Protocol '{name}'"
     if not changes:
         return protocol
-    defaults = protocol.to_json()
-    defaults.pop("name")
-    for key in changes:
-        if key not in defaults:
-            raise ZeronasError(f"Unknown setting '{key}' of protocol '{name}'.{did_you_mean(key, defaults)}")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in changes.items()}
-    _check(dataclasses.replace(protocol, **values), protocol)
-    for key, default in defaults.items():  # 0 and 0.0 are one setting, and have one hash
-        if isinstance(default, float) and key in values:
-            values[key] = float(values[key])
-    return dataclasses.replace(protocol, **values)
-
-
-def _check(protocol: Protocol, default: Protocol) -> None:
-    """Raises ZeronasError where a field is not of its default's kind or not in its range."""
-    normal = default.to_json()
-    for field, value in protocol.to_json().items():
-        if field != "name":
-            wanted = _wanted(field, value, normal[field])
-            if wanted:
-                raise ZeronasError(f"protocol.{field} must be {wanted}, but got {value!r}.")
-    if isinstance(protocol, BertProtocol) and protocol.sequence > _POSITIONS:
-        raise ZeronasError(f"protocol.sequence must be at most {_POSITIONS} for BERT, but got {protocol.sequence}.")
-
-
-def _wanted(field: str, value: Any, normal: Any) -> str:
-    """Returns what a field must be where the value is not that, else ""."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(normal, bool):
-        return "" if isinstance(value, bool) else "true or false"
-    if isinstance(normal, str):
-        accepted = {"optimiser": OPTIMISERS, "schedule": SCHEDULES}[field]
-        return "" if value in accepted else " or ".join(accepted)
-    if field == "seeds":
-        good = isinstance(value, list) and bool(value) and all(type(v) is int and v >= 0 for v in value)
-        return "" if good else "a list of whole numbers of 0 or more"
-    if isinstance(normal, list):
-        good = isinstance(value, list) and bool(value) and all(type(v) is int and v > 0 for v in value)
-        if field == "cutoffs" and good:
-            return "" if sorted(set(value)) == value else "a list of whole numbers in increasing order"
-        return "" if good else "a list of whole numbers above 0"
-    if field == "divisor":
-        return "" if whole and value in (1, 2, 4, 8, 16, 32) else "1, 2, 4, 8, 16 or 32"
-    if isinstance(normal, int):
-        least = {"warmup": 0, "vocabulary": 8, "validation_tokens": 2}.get(field, 1)
-        return "" if whole and value >= least else f"a whole number of {least} or more"
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if field in ("dropout", "weight_drop", "masked"):
-        return "" if number and 0 <= value < 1 else "a number from 0 to below 1"
-    return "" if number and 0 <= value < 1e9 else "a number from 0 to below 1e9"
+    made = construct(type(protocol), owner, {**vars(protocol), **changes})
+    if list(made.cutoffs) != sorted(set(made.cutoffs)) or made.cutoffs[-1] >= made.vocabulary - 1:
+        raise ZeronasError(
+            f"{owner} needs cutoffs in increasing order, the last below vocabulary - 1, but got "
+            f"(cutoffs={shown(list(made.cutoffs))}, vocabulary={made.vocabulary})."
+        )
+    if isinstance(made, BertProtocol) and made.sequence > _POSITIONS:
+        raise ZeronasError(f"{owner} needs sequence to be at most {_POSITIONS}, but got {made.sequence}.")
+    return made
