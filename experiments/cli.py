@@ -8,8 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from experiments.composition import composition_sentence
 from nas import __version__
 from nas.core.errors import ZeronasError, did_you_mean, sentence
 
@@ -67,7 +67,7 @@ def guarded(command: Callable[[], int | None]) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        told = _hydra_sentence(error)
+        told = composition_sentence(error)
         if told is None:
             raise
         print(sentence(told), file=sys.stderr)
@@ -104,78 +104,6 @@ def _check_packages() -> None:
                 f"The package '{name}' was imported from '{found}', not from zeronas's own folder '{home}'; "
                 "install zeronas in an environment of its own, or start it from its own folder."
             )
-
-
-def _hydra_sentence(error: Exception) -> str | None:
-    from hydra.errors import HydraException, MissingConfigException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from proxies.names import proxy_of
-
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        options = [str(option) for option in error.options or []]
-        if group == "proxy" and proxy_of(name):
-            return f"Unknown proxy '{name}'. Did you mean '{proxy_of(name)}', as it is called here?"
-        if group and options:
-            return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
-        return f"There is no configuration '{error.missing_cfg_file}'."
-    if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        groups = {path.name: path for path in _conf().iterdir() if path.is_dir()}
-        for group, equals, value in (argument.partition("=") for argument in sys.argv[1:]):
-            if equals and group in groups and not re.fullmatch(r"[\w.-]+", value.replace("null", "")):
-                choices = sorted(path.stem for path in groups[group].glob("*.yaml"))
-                return f"{group} must be one of {', '.join(choices)}, but got {value[:60]}."
-        return "A group of settings must be the name of one of its choices; zeronas list shows them."
-    if not isinstance(error, (HydraException, OmegaConfBaseException)):
-        return None
-    text = " ".join(str(error).split())
-    unknown = re.match(r"Could not override '([^']+)'", text)
-    if unknown:
-        key = unknown.group(1)
-        if key in _known_keys():
-            return (
-                f"'{key}' is not available here: it belongs to another option (for example searcher=optuna) or another "
-                "command."
-            )
-        near = did_you_mean(key, _known_keys()) if _known_keys() else ""
-        return f"There is no setting '{key}'.{near}"
-    unknown = re.match(r"Could not override '?([\w@/.]+)'?\. No match in the defaults list", text)
-    if unknown:
-        return f"There is no group '{unknown.group(1)}'."
-    if re.search(r"parsing override|mismatched|no viable|LexerNoViableAlt|token recognition", text):
-        problem = re.split(r" See https| expecting ", text)[0]
-        return f"The command line cannot be read ({problem}); settings are written KEY=VALUE, lists KEY=[A,B]."
-    return text
-
-
-def _conf() -> Path:
-    return Path(__file__).resolve().parent.parent / "conf"
-
-
-def _known_keys() -> list[str]:
-    from omegaconf import OmegaConf
-
-    keys: set[str] = set()
-    folder = _conf()
-    for path in sorted(folder.glob("**/*.yaml")):
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        package = re.match(r"# @package (\S+)", path.read_text(encoding="utf-8"))
-        prefix = "" if path.parent == folder else f"{path.parent.name}."
-        if package:
-            prefix = "" if package.group(1) == "_global_" else f"{package.group(1)}."
-        if isinstance(loaded, dict):
-            keys.update(_flat(loaded, prefix))
-    return sorted(key for key in keys if not key.startswith(("hydra", "defaults")))
-
-
-def _flat(mapping: dict[Any, Any], prefix: str) -> list[str]:
-    keys: list[str] = []
-    for key, value in mapping.items():
-        keys.append(f"{prefix}{key}")
-        if isinstance(value, dict):
-            keys.extend(_flat(value, f"{prefix}{key}."))
-    return keys
 
 
 if __name__ == "__main__":

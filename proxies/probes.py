@@ -7,7 +7,6 @@ from typing import Any
 
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.options import construct, shown
-from spaces import SPACES
 from spaces.bert.probe import BertProbe
 from spaces.rnn.probe import RNNProbe
 
@@ -24,12 +23,12 @@ def probe_for(space: str, settings: Mapping[str, Any]) -> RNNProbe | BertProbe:
         ZeronasError: the settings have no part for the space, or those of an unknown one, or a
             field is unknown or out of its range.
     """
-    for name in settings:
-        if name not in SPACES:
-            raise ZeronasError(
-                f"The probe has settings for the unknown space {shown(name)}.{did_you_mean(name, SPACES)}"
-            )
-    if space not in settings or space not in PROBES:
+    made = {}
+    for name, options in settings.items():  # those of the other spaces are checked too
+        if name not in PROBES:
+            raise ZeronasError(f"The probe has no settings for {shown(name)}, no space.{did_you_mean(name, PROBES)}")
+        kind: Callable[..., RNNProbe | BertProbe] = PROBES[name]
+        made[name] = construct(kind, f"The probe of space '{name}'", options)
+    if space not in made:
         raise ZeronasError(f"The probe has no settings for space '{space}'.{did_you_mean(space, settings)}")
-    kind: Callable[..., RNNProbe | BertProbe] = PROBES[space]
-    return construct(kind, f"The probe of space '{space}'", settings[space])
+    return made[space]

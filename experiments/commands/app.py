@@ -7,16 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from experiments.composition import composition_sentence
 from nas.core.errors import ZeronasError, sentence
 
 __all__ = ["command", "plain", "reported"]
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """Returns the configuration as plain dicts and lists, interpolations resolved."""
-    container = OmegaConf.to_container(config, resolve=True)
+    """Returns the configuration as plain dicts and lists, interpolations resolved.
+
+    Raises:
+        ZeronasError: an interpolation refers to nothing, or a value is missing.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ZeronasError(composition_sentence(error)) from None
     assert isinstance(container, dict)
     return {str(key): _with_words(value) for key, value in container.items()}
 
@@ -28,23 +39,30 @@ def _with_words(value: Any) -> Any:
     return [_with_words(item) for item in value] if isinstance(value, list) else value
 
 
-def reported(run: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> None:
+def reported(run: Callable[[dict[str, Any]], Any], config: DictConfig) -> None:
     """Runs a command inside a hydra job; bad input ends the process with one sentence and status 2.
 
     hydra would wrap any other exception of a job; leaving the process keeps what earlier jobs of a sweep made.
     """
     try:
-        run(config)
+        run(plain(config))
     except ZeronasError as error:
-        print(sentence(error), file=sys.stderr)
+        print(sentence(f"{error}{_of_a_sweep()}"), file=sys.stderr)
         sys.exit(2)
+
+
+def _of_a_sweep() -> str:
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return ""
+    job = HydraConfig.get().job
+    return f" That was run {job.num + 1} of the sweep ({job.override_dirname}); those after it were not started."
 
 
 def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[[], None]:
     """Returns the hydra app that composes ``conf/NAME.yaml`` from the command line and runs a command with it."""
 
     def job(config: DictConfig) -> None:
-        reported(run, plain(config))
+        reported(run, config)
 
     app: Callable[[], None] = hydra.main(config_path="pkg://conf", config_name=config_name, version_base="1.3")(job)
     return app

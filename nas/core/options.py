@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import math
 import re
 import types
 import typing
@@ -102,6 +101,8 @@ class Choice:
 
 def shown(value: Any) -> str:
     """Returns a value as a message may quote it: on one line, no control characters, at most some 60 characters."""
+    if value is None:
+        return "null"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return f"a whole number of about {int(value.bit_length() * 0.30103) + 1:,} digits"
     try:
@@ -389,4 +390,4 @@ def checked(owner: str, options: Mapping[str, Any], defaults: Mapping[str, Any])
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

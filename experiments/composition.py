@@ -1,0 +1,105 @@
+"""What hydra says of a command line that it cannot compose, as one sentence that a user can act on."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nas.core.errors import did_you_mean
+from nas.core.options import shown
+
+__all__ = ["composition_sentence"]
+
+#: what hydra and omegaconf say -> what a user can do about it
+_SENTENCES = {
+    r"Error merging override (.*)": "The override {0} has a value of another kind than its setting.",
+    r"Could not delete from config\. '(.*)' does not exist": "{0} cannot be taken away: it is not there, or null.",
+    r"Interpolation key '(.*)' not found full_key: (\S+)": "The setting {1} refers to {0}, which is not given.",
+    r"Missing mandatory value: (\S+)": "The setting {0} is ???, which stands for a value that must be given.",
+}
+
+
+def composition_sentence(error: Exception) -> str | None:
+    """Returns what is wrong with a command line that hydra or omegaconf refuse; None for an error of another kind."""
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from proxies.names import proxy_of
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = [str(option) for option in error.options or []] or _choices(group)
+        if group == "proxy" and proxy_of(name):
+            return f"Unknown proxy '{name}'. Did you mean '{proxy_of(name)}', as it is called here?"
+        if group and options:
+            return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
+        return f"There is no configuration '{error.missing_cfg_file}'."
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):
+        groups = [path.name for path in _conf().iterdir() if path.is_dir()]
+        for group, equals, value in (argument.partition("=") for argument in sys.argv[1:]):
+            if equals and group in groups and not re.fullmatch(r"[\w.-]+", value.replace("null", "")):
+                return f"{group} must be one of {', '.join(_choices(group))}, but got {value[:60]}."
+        return "A group of settings must be the name of one of its choices; zeronas list shows them."
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return None
+    text = " ".join(str(error).split())
+    unknown = re.match(r"Could not override '([^']+)'(?:\. To append to your config use \+[^=]*=(.))?", text)
+    if unknown:
+        key = unknown.group(1)
+        if unknown.group(2) == "{":
+            return (
+                f"'{key}={{...}}' names a setting that {key} does not have; it could only be added, with ++{key}.NAME=."
+            )
+        if key in _known_keys():
+            return (
+                f"'{key}' is not available here: it belongs to another option (for example searcher=optuna) or another "
+                "command."
+            )
+        return f"There is no setting {shown(key)}.{did_you_mean(key, _known_keys())}"
+    unknown = re.match(r"Could not override '?([\w@/.]+)'?\. No match in the defaults list", text)
+    if unknown:
+        return f"There is no group '{unknown.group(1)}'."
+    for pattern, words in _SENTENCES.items():
+        if found := re.match(pattern, text):
+            return words.format(*map(shown, found.groups()))
+    if re.search(r"parsing override|mismatched|no viable|LexerNoViableAlt|token recognition", text):
+        problem = re.split(r" See https| expecting ", text)[0]
+        return f"The command line cannot be read ({problem}); settings are written KEY=VALUE, lists KEY=[A,B]."
+    return text
+
+
+def _conf() -> Path:
+    return Path(__file__).resolve().parent.parent / "conf"
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in _conf().glob(f"{group}/*.yaml")) if group else []
+
+
+@cache
+def _known_keys() -> list[str]:
+    from omegaconf import OmegaConf
+
+    keys: set[str] = set()
+    folder = _conf()
+    for path in sorted(folder.glob("**/*.yaml")):
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        package = re.match(r"# @package (\S+)", path.read_text(encoding="utf-8"))
+        prefix = "" if path.parent == folder else f"{path.parent.name}."
+        if package:
+            prefix = "" if package.group(1) == "_global_" else f"{package.group(1)}."
+        if isinstance(loaded, dict):
+            keys.update(_flat(loaded, prefix))
+    return sorted(key for key in keys if not key.startswith(("hydra", "defaults")))
+
+
+def _flat(mapping: dict[Any, Any], prefix: str) -> list[str]:
+    keys: list[str] = []
+    for key, value in mapping.items():
+        keys.append(f"{prefix}{key}")
+        if isinstance(value, dict):
+            keys.extend(_flat(value, f"{prefix}{key}."))
+    return keys

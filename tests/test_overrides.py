@@ -1,0 +1,328 @@
+"""Whatever stands on the command line: a run, or one sentence and status 2, never a traceback.
+
+Five hundred overrides are made of every key of every command and of values of all kinds. Hydra's own parser and its own
+application read them, on a composition that is made once; the commands then run up to where they would compute. A few
+go the whole way, in this process and in one of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib
+import json
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from experiments import cli
+from experiments.commands.app import plain, reported
+from nas.core import folders
+from nas.engine.journal import Journal
+from nas.settings import SearchSettings, make
+
+COMMANDS = ("search", "rank", "score", "train", "reduce", "compare")
+COUNT = 500
+
+#: what makes the command one that stops soon, or goes on where it would otherwise stop
+_TINY = ["probe.rnn.hidden=[4]", "probe.rnn.embedding=4", "probe.rnn.batch=2", "probe.rnn.steps=2"]
+BASE = {
+    "search": [*_TINY, "benchmark=none", "budget=1"],
+    "rank": [*_TINY, "benchmark=mini_rnn", "limit=1"],
+    "score": [*_TINY, "benchmark=none", "arch=RNN"],
+    "train": ["arch=RNN", "corpus=text.txt", "protocol.steps=1", "device=cpu"],
+    "reduce": ["benchmark=mini_rnn"],
+    "compare": ["runs=[nothing]"],
+}
+#: keys that the composition lacks and people type
+EXTRA = {
+    "search": ["reduction.nodes", "reduction.state_growth", "probe.rnn.tokens_seed", "proxies.random", "proxies.a b"],
+    "rank": ["reduction.parameters", "proxies.parameters"],
+    "score": ["probe.bert.tokens_seed"],
+    "train": ["protocol.hidden", "protocol.cutoffs", "protocol.vocabulary", "protocol.seeds", "protocol.optimiser"],
+    "reduce": ["reduction.hidden_states"],
+    "compare": [],
+}
+LONG = "n" * 300
+VALUES = [
+    *("null", "true", "no", "-1", "0", "1", "1.5", "nan", "inf", "-inf", "1e300", "1e1000", str(2**31), str(10**30)),
+    *(str(10**400), "-" + str(10**400), "''", "abc", "[]", "[1,2]", "[a,[b,{c:1}]]", "{}", "{a:1}", "{1:2,a:3}"),
+    *(
+        "{min:1,max:2}",
+        f"{{min:{10**400}}}",
+        f"[{10**400}]",
+        "[true]",
+        "[null]",
+        "???",
+        "${seed}",
+        "${nope}",
+        "${",
+        "0x10",
+    ),
+    *("'ünï ☃ 名'", "'a\u202eb'", "'a\tb'", "'a\nb'", "'\x1b[31mred'", "'\udc80'", "'it\\'s'", '"quoted"', "'a/b'"),
+    *(LONG, f"'{LONG * 20}'", "/" + "d/" * 3000, "~nobody/x", "[" * 60 + "]" * 60, "{a:" * 30 + "1" + "}" * 30),
+    *("[1,2", "a=b", "a,b", "\\", "2026", "name", "{name:5}", "{name:random,foo:1}", "[name]", "1_000", "e", " "),
+]
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+
+
+def generated(command: str, config: dict[str, Any]) -> list[str]:
+    """Every override of the command: each key with each value, each key deleted, keys added; in an order of hashes."""
+    keys = [*flat(config), *EXTRA[command]]
+    found = [f"++{key}={value}" if key in EXTRA[command] else f"{key}={value}" for key in keys for value in VALUES]
+    found += [f"~{key}" for key in keys] * 3
+    found += [f"+{key}.foo={value}" for key in keys for value in ("1", "null", "[a]")]
+    found += [f"+{name}={value}" for name in ("sede", "ünï", LONG, "a.b.c") for value in ("7", "{}", "null")]
+    return sorted(found, key=lambda text: hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest())
+
+
+class Stopped(SystemExit):
+    """The settings are made and the run folder is claimed."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder without any table at hand, where commands stop before they compute."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NAS_DATA_DIR", raising=False)
+    (tmp_path / "text.txt").write_text("one two three four five six\n" * 40, encoding="utf-8")
+
+    def journal(*arguments: Any, **options: Any) -> Journal:
+        with Journal(*arguments, **options):
+            raise Stopped(0)
+
+    @contextmanager
+    def claimed(*arguments: Any, **options: Any) -> Iterator[Path]:
+        with folders.claimed(*arguments, **options):
+            raise Stopped(0)
+        yield tmp_path
+
+    for name, attribute, instead in (
+        ("search", "Journal", journal),
+        ("rank", "Journal", journal),
+        ("reduce", "claimed", claimed),
+        ("train", "claimed", claimed),
+    ):
+        monkeypatch.setattr(importlib.import_module(f"experiments.commands.{name}"), attribute, instead)
+    return tmp_path
+
+
+def ended(command: Callable[[], Any]) -> int:
+    try:
+        return cli.guarded(command)
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+def one_sentence(err: str) -> bool:
+    text = err.removesuffix("\n")
+    return 10 < len(text) <= 600 and not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_generated_overrides(
+    command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["zeronas"])
+    monkeypatch.setattr(cli, "_check_packages", lambda: None)
+    GlobalHydra.instance().clear()
+    with initialize_config_module(config_module="conf", version_base="1.3"):
+        base = compose(config_name=command, overrides=[*map(opened, BASE[command])])
+    run = importlib.import_module(f"experiments.commands.{command}").run
+    assert ended(lambda: reported(run, base)) == (2 if command == "compare" else 0)  # there is no such run
+    wrong = []
+    for override in generated(command, plain(base))[: COUNT // len(COMMANDS) + 1]:
+
+        def job(override: str = override) -> None:
+            config = copy.deepcopy(base)
+            parsed = OverridesParser.create().parse_overrides([override])
+            ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
+            reported(run, config)
+
+        capsys.readouterr()
+        try:
+            status = ended(job)
+        except Exception as error:
+            wrong.append((override[:100], repr(error)[:300]))
+            continue
+        err = capsys.readouterr().err
+        if status not in (0, 2) or (status == 2 and not one_sentence(err)):
+            wrong.append((override[:100], status, err[:700]))
+    assert wrong == []
+
+
+def opened(override: str) -> str:
+    return cli._open_mappings([override])[0]
+
+
+#: what a sentence must say, by command line
+NAMED = [
+    (("search", "~seed"), "zeronas search needs seed, which is not given."),
+    (("search", "~executor.workers"), "zeronas search needs executor.workers, which is not given."),
+    (("search", "~space.name"), "zeronas search needs space.name, which is not given."),
+    (("search", "+sede=7"), "zeronas search has no option 'sede'. Did you mean 'seed'?"),
+    (
+        ("search", "+executor.worker=1"),
+        "zeronas search has no option 'executor.worker'. Did you mean 'executor.workers'?",
+    ),
+    (("search", "space.name=[]"), "zeronas search needs space.name to be a word, but got []."),
+    (("search", "searcher.name={a:1}"), "zeronas search needs searcher.name to be a word, but got {'a': 1}."),
+    (("search", "executor.timeout=1e300"), "zeronas search needs executor.timeout to be a number from 0.001 to"),
+    (
+        ("search", f"budget={10**400}"),
+        "zeronas search needs budget to be a whole number from 1 to 2,147,483,647, but got",
+    ),
+    (
+        ("search", "run.dir=[1,2]"),
+        "zeronas search needs run.dir to be the name of a file or folder or null, but got [1",
+    ),
+    (("search", "run.root=null"), "zeronas search needs run.root to be the name of a file or folder, but got null."),
+    (("search", f"run.dir={LONG}"), "The run folder 'nnnn"),
+    (("search", "probe.rnn.text=5"), "The probe's text '5' cannot be read (No such file or directory)"),
+    (("search", f"probe.rnn.text={LONG}"), "The probe's text 'nnnn"),
+    (
+        ("search", "+probe.rnn.tokens_seed=foo"),
+        "The probe of space 'rnn' needs tokens_seed to be a whole number of 0 or",
+    ),
+    (
+        ("search", "reduction.nodes={1:2,a:3}"),
+        "The reduction's interval for 'nodes' has the key '1'; only min and max are",
+    ),
+    (
+        ("search", f"reduction.nodes={{max:{10**400}}}"),
+        "The reduction's interval for 'nodes' has the bound a whole number",
+    ),
+    (
+        ("search", f"space.sizes.vocabulary={10**400}"),
+        "Space 'rnn' needs sizes.vocabulary to be a whole number from 1 to",
+    ),
+    (("search", "++space.rule=5"), "Space 'rnn' has no option 'rule'. Available: sizes."),
+    (("search", "+searcher.pool=5"), "Searcher 'evolution' has no option 'pool'."),
+    (("search", f"data_dir={LONG}", "pool=benchmark"), "The data folder 'nnnn"),
+    (("search", "queries=-1"), "zeronas search needs queries to be a whole number of 0 or more or null, but got -1."),
+    (
+        ("score", "arch=RNN", "draw=true"),
+        "zeronas score needs draw to be the name of a file or folder or null, but got",
+    ),
+    (("score", f"arch={LONG}"), "The architecture 'nnnn"),
+    (("score", 'arch=\'{"h_new_0": {}, "h_new_0": {}}\''), "The key 'h_new_0' is there twice"),
+    (("compare", "runs=5"), "zeronas compare needs runs to be a list, each the name of a file or folder, but got 5."),
+    (
+        ("compare", "runs=null"),
+        "zeronas compare needs runs to be a list, each the name of a file or folder, but got null.",
+    ),
+    (("compare", LONG), "There is no run folder 'nnnn"),
+    (("train", "arch=RNN", f"corpus={LONG}"), "The corpus 'nnnn"),
+    (
+        ("train", "arch=RNN", "protocol.cutoffs=[5000]"),
+        "Protocol 'mini_rnn' needs cutoffs in increasing order, the last",
+    ),
+    (("train", "arch=RNN", "protocol=[a]"), "Unknown protocol 'a'. Available: mini, mini_bert, mini_rnn."),
+    (("data", "list", f"data_dir={LONG}"), "The data folder 'nnnn"),
+    (("search", "probe.bert.steps=0"), "The probe of space 'bert' needs steps to be a whole number from 1 to 512, but"),
+    (("search", "seed=???"), "The setting 'seed' is ???"),
+    (("search", "seed=${nope}"), "The setting 'seed' refers to 'nope', which is not given."),
+    (
+        ("search", "space=bert", "~bert_reading"),
+        "The setting 'space.reading' refers to 'bert_reading', which is not given.",
+    ),
+    (("search", "~data_dir"), "'data_dir' cannot be taken away: it is not there, or null."),
+    (("search", "run={a:1}"), "'run={...}' names a setting that run does not have"),
+    (("search", "run.dir.x=1"), "There is no setting 'run.dir.x'."),
+    (("search", "space=null"), "space must be one of bert, rnn, but got null."),
+    (("search", "space={a:1}"), "'space={...}' names a setting that space does not have"),
+    (("search", "~space"), "zeronas search needs space, which is not given."),
+    (("search", "~searcher"), "zeronas search needs searcher, which is not given."),
+    (("search", "~executor"), "zeronas search needs executor, which is not given."),
+    (("search", "proxy=null"), "proxy must be one of activation_distance, depth,"),
+    (
+        ("search", "experiment=nope"),
+        "Unknown experiment 'nope'. Did you mean 'none'? Available: flexibert_",
+    ),
+    (("search", "seed=1,2"), "Ambiguous value for argument 'seed=1,2'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "start"), NAMED, ids=[" ".join(a)[:60] for a, _ in NAMED])
+def test_a_wrong_setting_is_named_as_it_was_typed(
+    arguments: tuple[str, ...],
+    start: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["zeronas", *arguments])
+    try:
+        status = cli.main()
+    except SystemExit as left:
+        status = int(left.code or 0)
+    err = capsys.readouterr().err
+    assert status == 2 and err.startswith(start) and one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "~seed"),
+        ("search", f"seed={10**400}"),
+        ("score", f"arch={'n' * 5000}"),
+        ("compare", "a=b\\"),
+        ("train", "arch=RNN", "device='\x1b[31m'"),
+    ],
+)
+def test_the_process_says_the_same(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2 and one_sentence(done.stderr)
+
+
+def test_a_run_folder_may_have_any_name(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Equals signs, backslashes, quotes and commas: the folder is found, and told to hold no finished search."""
+    for name in ("a=b", "a\\b", "it's", "a,b", "\\'", "ends\\", "x[1]"):
+        Path(name).mkdir()
+        monkeypatch.setattr(sys, "argv", ["zeronas", "compare", name])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert "has no results.json: the search did not finish" in capsys.readouterr().err
+
+
+def test_a_sweep_names_the_run_that_failed(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["zeronas", "score", "-m", *BASE["score"], "seed=0,nope,2"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    out, err = capsys.readouterr()
+    assert out.count("key: rnn-") == 1
+    assert err == (
+        "zeronas score needs seed to be a whole number of 0 or more, but got 'nope'. That was run 2 of the sweep "
+        f"({','.join(sorted([*BASE['score'], 'seed=nope']))}); those after it were not started.\n"
+    )
+
+
+def test_results_and_identity_keep_the_plain_configuration(composed: Any) -> None:
+    config = composed("search", "seed=3", "++reduction.nodes=[4]")
+    settings = make(config, SearchSettings)
+    assert settings.config == config and json.loads(json.dumps(settings.identity))["seed"] == 3
+    assert (
+        settings.given.budget == 2000 and settings.given.queries is None and settings.given.searcher.name == "evolution"
+    )
