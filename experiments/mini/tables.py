@@ -156,8 +156,8 @@ def recall(table: str) -> None:
             f"The table '{table}' was trained on the docstrings of "
             f"{', '.join(f'{k} {v}' for k, v in sheet['corpus']['made_of'].items())}; install with constraints.txt."
         )
+    known, missing = read_lines(path), []
     with (TABLES / f"{table}.csv").open(encoding="utf-8") as file:
-        known = read_lines(path)
         for row in csv.DictReader(file):
             if (row["key"], sheet["protocol_hash"], int(row["seed"])) in known:
                 continue
@@ -173,7 +173,8 @@ def recall(table: str) -> None:
                 "parameters": int(row["parameters"]),
                 "skipped": int(row["skipped"]),
             }
-            append_shared(path, record)
+            missing.append(record)
+    append_shared(path, *missing)
 
 
 def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:

@@ -99,8 +99,8 @@ class LineFile:
         self.close()
 
 
-def append_shared(path: Path, record: Mapping[str, Any]) -> None:
-    """Adds one durable line to a file that several processes add to; each holds its lock for one line only.
+def append_shared(path: Path, *records: Mapping[str, Any]) -> None:
+    """Adds durable lines to a file that several processes add to; each holds its lock only while it writes.
 
     Raises:
         ZeronasError: the file cannot be written, or its lock is not to be had.
@@ -118,4 +118,5 @@ def append_shared(path: Path, record: Mapping[str, Any]) -> None:
     with held:
         whole_lines(path, mend=True)
         with LineFile(path) as file:
-            file.add(record, durable=True)
+            for number, record in enumerate(records, 1):
+                file.add(record, durable=number == len(records))

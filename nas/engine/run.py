@@ -63,9 +63,9 @@ def answered(
         asked = list(missing.values())
         for place, evaluation in measure.answer(asked):
             fresh.add(asked[place].id)
-            if evaluation.scores:
+            if evaluation.known:
                 journal.add(evaluation, asked[place].architecture)
-            else:  # nothing is known of it: not an answer, another source of truth may have one
+            else:
                 unknown[asked[place].id] = evaluation
     found = [journal.known[t.id] if t.id in journal.known else unknown[t.id] for t in trials]
     if progress is not None:
@@ -114,14 +114,14 @@ def search(
             return results
         told = []
         for trial, evaluation in zip(trials, answered(trials, measures, journal, progress), strict=True):
-            cost = _cost(trial, reached) if evaluation.scores else 0.0
+            cost = _cost(trial, reached) if evaluation.known else 0.0
             if cost:
                 left[trial.measure] -= cost
                 reached[trial.architecture.key, trial.measure] = trial.fidelity
             scores = known.setdefault(trial.architecture.key, {})
             scores.update({label: score for label, score in evaluation.scores.items() if label != TRUTH})
             truth = {label: score for label, score in evaluation.scores.items() if label == TRUTH}
-            told.append(Result(trial, {**scores, **truth}, cost))
+            told.append(Result(trial, {**scores, **truth}, cost, evaluation.known))
         idle = 0 if any(result.cost for result in told) else idle + 1
         results += told
         searcher.tell(told)

@@ -51,11 +51,12 @@ class Evaluation:
 
     Attributes:
         key: the architecture's key.
-        scores: label -> score, higher is better, or a failure with its reason. A truth that is not known (the table
-            does not hold the architecture) is no score at all.
+        scores: label -> score, higher is better, or a failure with its reason.
         seconds: what it took: wall time of a pass and all proxies, processor time of a training.
         times: "pass" and proxy labels -> seconds of each part.
         measure, fidelity: of the trial.
+        known: False where the measure has no answer (a table that does not hold the architecture). The scores then say
+            so; it costs nothing and is not kept, as another source of truth may have an answer.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Evaluation:
     times: Mapping[str, float] = field(default_factory=dict)
     measure: str = PROXIES
     fidelity: float = 1.0
+    known: bool = True
 
     @property
     def id(self) -> TrialId:
@@ -79,14 +81,16 @@ class Result:
         trial: what was asked.
         scores: label -> score of all that this run knows of the architecture so far, the proxies first in their order;
             under ``TRUTH`` the truth at the trial's fidelity, its sign turned so that higher is better. A training
-            that diverged is a failure with its reason.
+            that diverged is a failure with its reason, and so is what a table does not hold.
         cost: what it took of the measure's budget: 1 for an architecture scored; for a truth the share of the protocol
             that was not asked of this architecture before; 0 for what was known, or is not known at all.
+        known: False where the measure had no answer.
     """
 
     trial: Trial
     scores: Mapping[str, Score]
     cost: float = 1.0
+    known: bool = True
 
     @classmethod
     def of(cls, architecture: Any, fitness: float) -> Result:
@@ -106,7 +110,7 @@ class Result:
 
     @property
     def truth(self) -> Score | None:
-        """The truth, if this trial asked for it and it is known."""
+        """The truth, or why there is none, if this trial asked for it."""
         return self.scores.get(TRUTH) if self.trial.measure == TRUTH else None
 
 

@@ -32,11 +32,12 @@ class TableTruth:
             yield place, self._evaluation(trial, self.benchmark.truth(trial.architecture, trial.fidelity))
 
     def _evaluation(self, trial: Trial, truth: Truth | None, seconds: float = 0.0) -> Evaluation:
-        scores = {}
-        if truth is not None:
-            value = None if truth.value is None else self.benchmark.sign * truth.value
-            scores = {TRUTH: Score(value, truth.reason)}
-        return Evaluation(trial.architecture.key, scores, seconds, {}, TRUTH, trial.fidelity)
+        if truth is None:
+            score = Score(None, f"not in {self.benchmark.name}")
+        else:
+            score = Score(None if truth.value is None else self.benchmark.sign * truth.value, truth.reason)
+        key, known = trial.architecture.key, truth is not None
+        return Evaluation(key, {TRUTH: score}, seconds, {}, TRUTH, trial.fidelity, known)
 
 
 class TrainingTruth(TableTruth):
@@ -64,7 +65,7 @@ class TrainingTruth(TableTruth):
         """
         missing = []
         for place, evaluation in super().answer(trials):
-            if evaluation.scores:
+            if evaluation.known:
                 yield place, evaluation
             else:
                 missing.append(place)

@@ -64,6 +64,6 @@ def queried(results: Sequence[Result], benchmark: Benchmark | None) -> list[Quer
             benchmark.remember(trial.architecture, benchmark.sign * truth.value)
         entry = benchmark.lookup(trial.architecture) if trial.fidelity >= 1 else None
         standing = None if entry is None else benchmark.place(entry)
-        reason = truth.reason if truth is not None and truth.value is None else ""
+        reason = truth.reason if result.known and truth is not None and truth.value is None else ""
         queries.append(Query(trial.architecture, result.fitness, entry, standing, reason, trial.fidelity))
     return queries

@@ -20,8 +20,9 @@ import spaces
 from experiments.commands import search as app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Evaluation, Evaluator, Task, _TimeOut
+from nas.engine.evaluate import Evaluator, Task, _TimeOut
 from nas.engine.journal import Journal
+from nas.engine.trials import Evaluation
 from proxies.base import Proxy, Record, Score
 from spaces.rnn import Cell, named_cell, parse_cell
 from spaces.rnn.probe import RNNProbe
@@ -126,7 +127,7 @@ def test_a_journal_returns_what_it_was_given_exactly(tmp_path: Path) -> None:
     with Journal(tmp_path, {"a": 1}) as journal:
         journal.add(evaluation(cell.key), cell)
     with Journal(tmp_path, {"a": 1}) as journal:
-        assert journal.known == {cell.key: evaluation(cell.key)}
+        assert journal.known == {(cell.key, "proxies", 1.0): evaluation(cell.key)}
 
 
 def test_a_torn_last_line_is_forgotten_and_a_damaged_one_named(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_torn_last_line_is_forgotten_and_a_damaged_one_named(tmp_path: Path) -
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: len(whole) // 2])
     with Journal(tmp_path, {}) as journal:
-        assert list(journal.known) == [cell.key]
+        assert [key for key, *_ in journal.known] == [cell.key]
     assert path.read_bytes() == whole
     path.write_bytes(whole.replace(b'"scores"', b'"scares"') + whole)
     path.write_bytes(whole + b"\xff\xfe\n")
@@ -210,7 +211,7 @@ def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, mon
         def __call__(self, record: Record) -> float:
             return float("nan") if int(record.key[-1], 16) % 2 else -1000.0
 
-    monkeypatch.setitem(proxies.PROXIES._items, "random", Moody)
+    monkeypatch.setitem(proxies.PROXIES._items, "random", {"": Moody})
     results = app.run(composed("search", f"run.dir={tmp_path / 'a'}", "budget=60", "proxy=random", *SMALL))
     failed = results["failures"]["the score is NaN"]
     assert 0 < failed < 60
