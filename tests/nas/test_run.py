@@ -30,15 +30,20 @@ from spaces.rnn.probe import RNNProbe
 SMALL = ["searcher.population=20", "searcher.tournament=5", "benchmark=none"]
 
 
-def start(folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "experiments.cli", "search", f"run.dir={folder}", *SMALL, *overrides]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+KILLED = Path(__file__).with_name("killed.py")
 
 
-def finish(folder: Path, *overrides: str) -> bytes:
-    process = start(folder, *overrides)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors.decode()
+def start(folder: Path, *overrides: str, kill: tuple[str, int] = ("never", 0), **env: str) -> tuple[int, str]:
+    """Runs one search to its end, or to where it kills itself; returns its status and what it said."""
+    what, count = kill
+    command = [sys.executable, str(KILLED), what, str(count), "search", f"run.dir={folder}", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **env})
+    return done.returncode, done.stderr
+
+
+def finish(folder: Path, *overrides: str, **env: str) -> bytes:
+    status, said = start(folder, *overrides, **env)
+    assert status == 0, said
     return (folder / "table.csv").read_bytes()
 
 
@@ -47,24 +52,92 @@ def lines(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def entries(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_bytes().splitlines()]
+
+
 def test_killed_three_times_and_with_two_workers_the_table_is_byte_identical(tmp_path: Path) -> None:
-    whole = finish(tmp_path / "whole", "budget=240")
+    whole = finish(tmp_path / "whole", "budget=240", *SMALL)
     assert whole.count(b"\n") == 241
     killed = tmp_path / "killed"
-    for moment in (5, 90, 170):  # in the first random population, among the mutants, near the end
-        process = start(killed, "budget=240")
-        deadline = time.monotonic() + 60
-        while lines(killed) < moment and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the search ended before it could be killed"
-        assert moment <= lines(killed) < 240
+    for more in (5, 85, 80):  # in the first random population, among the mutants, near the end
+        before = lines(killed)
+        status, _ = start(killed, "budget=240", *SMALL, kill=("line", more))
+        assert status == -signal.SIGKILL and lines(killed) == before + more
         assert not (killed / "table.csv").exists()
-    before = lines(killed)
-    assert finish(killed, "budget=240") == whole
-    assert lines(killed) == 240 > before
-    assert finish(tmp_path / "two", "budget=240", "executor.workers=2") == whole
+    assert finish(killed, "budget=240", *SMALL) == whole
+    assert lines(killed) == 240
+    assert finish(tmp_path / "two", "budget=240", "executor.workers=2", *SMALL) == whole
+
+
+TABLE = ["benchmark=mini_rnn", "pool=benchmark", "budget=40", "verify=8", "batch=3", *SMALL[:2]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_among_truths_of_a_table_nothing_is_asked_twice(tmp_path: Path, workers: int) -> None:
+    more = (*TABLE, f"executor.workers={workers}")
+    whole = finish(tmp_path / "whole", *more)
+    killed = tmp_path / "killed"
+    for count in (38, 4, 1):  # before the first truth, then twice among them
+        assert start(killed, *more, kill=("line", count))[0] == -signal.SIGKILL
+    assert sum(entry.get("measure") == "truth" for entry in entries(killed)) == 3
+    assert finish(killed, *more) == whole
+    assert queries(killed) == queries(tmp_path / "whole") and len(queries(killed)) == 8
+    asked = [(entry["key"], entry.get("measure")) for entry in entries(killed)]
+    assert len(set(asked)) == len(asked) == 48
+
+
+def queries(folder: Path) -> Any:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["queries"]
+
+
+TRAINED = [
+    "benchmark=mini_rnn",
+    "truth=train",
+    "verify=4",
+    "budget=12",
+    "searcher=random",
+    "seed=3",
+    "probe.rnn.steps=8",
+]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes, Any]:
+    """A tiny table, and the uninterrupted search on it: folder, table.csv, queries."""
+    folder = tmp_path_factory.mktemp("tiny")
+    whole = finish(folder / "whole", *TRAINED, f"run.root={folder / 'whole'}", ZERONAS_TINY=str(folder / "tables"))
+    assert len(queries(folder / "whole")) == 4 and len(stored(folder / "whole")) == 3  # the table holds one of them
+    return str(folder / "tables"), whole, queries(folder / "whole")
+
+
+def stored(root: Path) -> list[str]:
+    """Keys of the trainings under a folder of runs."""
+    (store,) = (root / "trained").glob("*.jsonl")
+    return [json.loads(line)["key"] for line in store.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "kills",
+    [(("line", 14),), (("line", 15), ("line", 2)), (("update", 5),)],
+    ids=["trained, not yet in the journal", "between two trainings, twice", "in the middle of a training"],
+)
+def test_killed_while_training_nothing_is_trained_twice(
+    tmp_path: Path, tiny: tuple[str, bytes, Any], kills: tuple[tuple[str, int], ...], workers: int
+) -> None:
+    if kills[0][0] == "update" and workers == 2:
+        kills = (("line", 13),)  # the updates are another process's: killed when both have begun
+    table, whole, asked = tiny
+    more = (*TRAINED, f"executor.workers={workers}", f"run.root={tmp_path}")
+    killed = tmp_path / "killed"
+    for kill in kills:
+        assert start(killed, *more, kill=kill, ZERONAS_TINY=table)[0] == -signal.SIGKILL
+    assert finish(killed, *more, ZERONAS_TINY=table) == whole
+    assert queries(killed) == asked
+    assert len(set(stored(tmp_path))) == len(stored(tmp_path)) == 3
+    truths = [entry["key"] for entry in entries(killed) if entry.get("measure") == "truth"]
+    assert sorted(truths) == sorted(query["key"] for query in asked)
 
 
 def test_a_longer_budget_continues_the_same_run(tmp_path: Path, composed: Any) -> None:
