@@ -345,3 +345,103 @@ def test_two_workers_score_as_one_does() -> None:
     task = Task(space, RNNProbe(), {"h": proxies.get("hidden_covariance")}, 0)
     with Evaluator(task, 2) as two:
         assert [e.scores for e in two.map(cells)] == [e.scores for e in Evaluator(task).map(cells)]
+
+
+class Unsolvable(Proxy):
+    """Its eigenvalue solver does not converge."""
+
+    name = "unsolvable"
+    title = source = "test"
+    needs = frozenset({"forward"})
+    spaces = ("rnn",)
+    layers = 1
+
+    def __call__(self, record: Record) -> float:
+        raise RuntimeError("linalg.eigh: the algorithm failed to converge")
+
+
+def test_a_proxy_that_fails_does_not_void_what_stands_beside_it() -> None:
+    alone = {"h": proxies.get("hidden_covariance"), "parameters": proxies.get("parameters")}
+    space, cell = spaces.get("rnn"), named_cell("GRU")
+    beside = Task(space, RNNProbe(), {"u": Unsolvable(), **alone}, 0)(cell).scores
+    assert beside["u"] == Score(None, "no convergence")
+    assert {label: beside[label] for label in alone} == Task(space, RNNProbe(), alone, 0)(cell).scores
+
+
+def test_scoring_leaves_the_callers_threads_alone() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seen: list[int] = []
+
+        class Threads(Slow):
+            needs = frozenset({"forward"})
+
+            def __call__(self, record: Record) -> float:
+                seen.append(torch.get_num_threads())
+                return 1.0
+
+        with Evaluator(Task(spaces.get("rnn"), RNNProbe(), {"t": Threads()}, 0)) as evaluator:
+            list(evaluator.map([named_cell("GRU")]))
+        assert seen == [1] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_time_limit_that_cannot_be_kept_is_told() -> None:
+    import threading
+
+    task = Task(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=1.0)
+    told: list[str] = []
+
+    def elsewhere() -> None:
+        try:
+            Evaluator(task)
+        except ZeronasError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert told == ["executor.timeout works in the main thread only; score there, or set it to null."]
+
+
+def test_a_lost_identity_does_not_show_another_runs_scores(tmp_path: Path) -> None:
+    cell = named_cell("GRU")
+    with Journal(tmp_path, {"steps": 12}) as journal:
+        journal.add(evaluation(cell.key), cell)
+    (tmp_path / "identity.json").unlink()
+    with pytest.raises(ZeronasError, match=r"^Line 1 of '.*journal.jsonl' is of another run than this one"):
+        Journal(tmp_path, {"steps": 20})
+    (tmp_path / "identity.json").unlink()
+    with Journal(tmp_path, {"steps": 12}) as journal:  # of this run, it goes on
+        assert len(journal.known) == 1
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    settings = ["budget=60", *SMALL]
+    command = [sys.executable, "-m", "experiments.cli", "search", f"run.dir={tmp_path / 'a'}", *settings]
+    limited = f"trap '' XFSZ; ulimit -f 4; exec {' '.join(command)}"  # 4 KiB a file
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "journal.jsonl' cannot be written (File too large); what it holds is kept." in done.stderr
+    assert 0 < lines(tmp_path / "a") < 60 and (tmp_path / "a" / "journal.jsonl").read_bytes().endswith(b"\n")
+    assert finish(tmp_path / "a", *settings) == finish(tmp_path / "b", *settings)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "true", '"0.5"', "[1]", "{}"])
+def test_a_score_that_is_no_number_is_a_damaged_line(tmp_path: Path, value: str) -> None:
+    cell = named_cell("GRU")
+    with Journal(tmp_path, {}) as journal:
+        journal.add(Evaluation(cell.key, {"p": Score(0.25)}, 0.5), cell)
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"0.25", value.encode()))
+    with pytest.raises(ZeronasError, match=r"^Line 1 of .* is damaged"):
+        Journal(tmp_path, {})
+
+
+def test_an_answer_is_not_taken_for_that_of_another_architecture(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal, pytest.raises(AssertionError):
+        journal.add(evaluation(named_cell("GRU").key), named_cell("LSTM"))
