@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
+import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -484,43 +485,42 @@ def test_want_of_memory_is_a_result_that_is_tried_again(
 
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    script = tmp_path / "start.py"
+    """Only the child holds the pipe's other end, so the pipe ends when, and only when, the child has."""
+    script, pipe = tmp_path / "start.py", tmp_path / "pipe"
     script.write_text(
-        "import multiprocessing, sys, time\n"
+        "import multiprocessing, os, signal, sys, threading\n"
         "from nas.core.workers import end_with_parent\n"
         "def work(path):\n"
         "    end_with_parent()\n"
-        "    open(path, 'w').write(str(multiprocessing.current_process().pid))\n"
-        "    time.sleep(60)\n"
+        "    os.write(os.open(path, os.O_WRONLY), str(os.getpid()).encode())\n"
+        "    threading.Event().wait()\n"
         "if __name__ == '__main__':\n"
         "    multiprocessing.get_context('spawn').Process(target=work, args=(sys.argv[1],)).start()\n"
-        "    time.sleep(60)\n",
+        "    signal.pause()\n",
         encoding="utf-8",
     )
-    told = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, str(script), str(told)], cwd=Path(trainer.__file__).parents[2])
+    os.mkfifo(pipe)
+    told = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
 
-    def until(condition: Callable[[], bool]) -> bool:
-        end = time.monotonic() + 30
-        while not condition() and time.monotonic() < end:
-            time.sleep(0.05)
-        return condition()
+    def read() -> bytes:
+        """Waits until the child says something or is gone; for ever would be a failure, too."""
+        assert select.select([told], [], [], 120)[0], "nothing was heard of the child"
+        return os.read(told, 100)
 
+    parent = subprocess.Popen([sys.executable, str(script), str(pipe)], cwd=Path(trainer.__file__).parents[2])
+    child = 0
     try:
-        assert until(lambda: told.exists() and bool(told.read_text(encoding="utf-8")))
-        child = int(told.read_text(encoding="utf-8"))
-        assert alive(child)
+        child = int(read())
+        parent.kill()
+        parent.wait()
+        assert read() == b""
     finally:
         parent.kill()
         parent.wait()
-    assert until(lambda: not alive(child))
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        os.close(told)
+        if child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 def test_trainings_on_another_text_are_refused(text: Path, tmp_path: Path) -> None:
