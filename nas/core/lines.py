@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from nas.core.errors import ZeronasError
 
-__all__ = ["append", "lock", "whole_lines", "writing"]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["Lock", "append", "lock", "whole_lines", "writing"]
 
 
-def lock(path: Path) -> TextIO | None:
-    """Returns the lock file at ``path``, held until it is closed, or None where another process holds it."""
-    file = path.open("w")
+class Lock:
+    """A lock file that this process holds until ``close``, or until the process ends, however it ends."""
+
+    def __init__(self, held: BaseFileLock) -> None:
+        self._held = held
+
+    def close(self) -> None:
+        """Lets another process have it; the file stays."""
+        self._held.release()
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def lock(path: Path) -> Lock | None:
+    """Returns the lock at ``path`` without waiting for it, or None where another one holds it.
+
+    Raises:
+        ZeronasError: the file cannot be made or opened.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(path, thread_local=False)  # whichever thread closes it
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
+        held.acquire(blocking=False)
+    except Timeout:
         return None
-    return file
+    except OSError as error:
+        raise ZeronasError(
+            f"The lock file '{path}' cannot be opened ({error.strerror}); remove it, or choose another folder."
+        ) from None
+    return Lock(held)
 
 
 def whole_lines(path: Path, mend: bool = False) -> list[bytes]:

@@ -157,6 +157,17 @@ def test_the_cached_corpus_is_the_one_that_was_read(tmp_path: Path, corpus: Corp
     assert damaged > 10
 
 
+def test_a_corpus_that_cannot_be_cached_leaves_nothing_behind(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **arrays: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    corpora._write_cache(tmp_path / "cache" / "c.npz", corpus.words, corpus.splits)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_a_few_files_are_split_by_paragraph_through_all_of_them(tmp_path: Path) -> None:
     for name in "abcd":
         (tmp_path / f"{name}.txt").write_text("\n".join([f"line {name}"] * 15), encoding="utf-8")
