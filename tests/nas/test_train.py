@@ -23,7 +23,7 @@ from nas.core.errors import ZeronasError
 from nas.core.lines import append, writing
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
-from nas.truth.train import trainer
+from nas.truth.train import sealed, trainer
 from nas.truth.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
 from nas.truth.train.models import MaskedModel, WordModel, make_model, scaled
 from nas.truth.train.protocol import BertProtocol, RNNProtocol
@@ -332,9 +332,46 @@ def test_a_checkpoint_that_is_none_is_told(content: dict[str, Any], words: str, 
     if "step" in content:
         cell = named_cell("RNN")
         content["identity"] = {"key": cell.key, "seed": 0, "protocol": PLAIN.hash, "corpus": corpus.fingerprint}
-    torch.save(content, tmp_path / CHECKPOINT)
+    sealed.save(tmp_path / CHECKPOINT, content)
     with pytest.raises(ZeronasError, match=words):
         train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "weights"])
+def test_one_flipped_byte_is_noticed_wherever_it_is(kind: str, corpus: Corpus, tmp_path: Path) -> None:
+    made, model = train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+    path = tmp_path / CHECKPOINT
+    if kind == "weights":
+        path = tmp_path / "weights.pt"
+        save_model(path, model, named_cell("RNN"), made, corpus)
+
+    def use() -> Any:
+        if kind == "weights":
+            return load_model(path)
+        return train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+
+    whole = path.read_bytes()
+    for place in [*range(0, len(whole), 199), *range(len(whole) - 101, len(whole), 5)]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ZeronasError, match=r"is damaged \(its SHA-256|does not end with its SHA-256"):
+            use()
+    for cut in (whole[:-1], whole[: len(whole) // 2], b""):
+        path.write_bytes(cut)
+        with pytest.raises(ZeronasError, match="does not end with its SHA-256"):
+            use()
+    path.write_bytes(whole)
+    use()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_told(corpus: Corpus, tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    torch.save({"identity": {}, "step": 1}, path)
+    with pytest.raises(ZeronasError) as error:
+        train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+    assert str(error.value) == (
+        f"'{path}' cannot be read as a file of weights (it does not end with its SHA-256: it was cut off, or an "
+        "earlier version wrote it); delete it, or start over with fresh=true."
+    )
 
 
 def test_a_full_disk_is_told_and_leaves_no_part_of_a_file(corpus: Corpus, tmp_path: Path) -> None:
@@ -408,7 +445,8 @@ def test_a_saved_model_comes_back_with_its_words(corpus: Corpus, tmp_path: Path)
         assert torch.equal(torch.get_rng_state(), drawn)  # loading draws nothing from the caller's generator
         assert words == corpus.words
         assert loaded.validate(corpus) == made.value
-    torch.save({"weights": {}}, path)
+    assert set(torch.load(path, weights_only=True)) >= {"weights", "words"}  # torch reads it as any file of its own
+    sealed.save(path, {"weights": {}})
     with pytest.raises(ZeronasError, match="no saved model"):
         load_model(path)
 
