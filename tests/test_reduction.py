@@ -225,7 +225,7 @@ class MadeUp(Benchmark):
 
 @pytest.fixture
 def made_up(monkeypatch):
-    monkeypatch.setattr(benchmarks, "get", lambda name, data_dir=None, **options: MadeUp())
+    monkeypatch.setattr(benchmarks, "get", lambda name, data_dir=None, space=None, **options: MadeUp())
 
 
 def configured(*overrides):
