@@ -18,6 +18,7 @@ from nas.core.options import mapping
 from nas.engine.evaluate import Task
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark, MiniTable
+from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
 from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
 from proxies.probes import probe_for
@@ -141,7 +142,7 @@ def _benchmark(config: Mapping[str, Any], space: str, trains: bool) -> tuple[Ben
         if space not in DEFAULT_BENCHMARK:
             return None, f"space '{space}' has no benchmark"
         name = _own_table(config) or DEFAULT_BENCHMARK[space][0]
-    benchmark = benchmarks.get(name, data_dir, **options)
+    benchmark = benchmarks.get(name, data_dir, space, **options)
     if benchmark.space != space:
         fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
         raise ZeronasError(
@@ -220,6 +221,8 @@ def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], s
     space = config["space"]["name"]
     if own := _own_table(config):
         kept["benchmark"] = {"name": own}
+    elif config["benchmark"].get("name") == "csv":
+        kept["benchmark"] = {**config["benchmark"], "sha256": fingerprint_of_table(config["benchmark"].get("file"))}
     kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}
     kept["tokens"] = fingerprint(kept["probe"].get("text"))
     text = json.dumps(kept, sort_keys=True, default=str)

@@ -18,12 +18,12 @@ from experiments.commands.app import command
 from nas.core.errors import ZeronasError
 from nas.core.files import number as show
 from nas.core.files import versions, write_csv, write_json, write_text
-from nas.core.folders import claim, made_folder
+from nas.core.folders import claim, made_folder, run_lock
 from nas.core.options import flag
 from nas.judge import random_regret
 from nas.judge.reduction import PICKS, Fit, Step, Table, fit, half, outcome
 from nas.report.plots import COLOURS, save
-from nas.settings import identity, make, number, run_folder
+from nas.settings import Settings, identity, make, number, run_folder
 from nas.truth.benchmarks import Benchmark, Entry
 from spaces.base import Space
 from spaces.rules import Rule
@@ -48,9 +48,17 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     keep, significance = (_share(config, key) for key in ("keep", "significance"))
     config = {**config, "proxies": {}}  # nothing is scored
     settings = make(config)
-    benchmark, space = settings.needed_truth(), settings.space
+    settings.needed_truth()
     folder = made_folder(run_folder(config, "reduce"))
-    claim(folder, identity(config, "reduce")[0], flag(config, "fresh"))
+    with run_lock(folder):
+        claim(folder, identity(config, "reduce")[0], flag(config, "fresh"))
+        return _analysed(folder, config, settings, effect, keep, significance)
+
+
+def _analysed(
+    folder: Path, config: dict[str, Any], settings: Settings, effect: float, keep: float, significance: float
+) -> dict[str, Any]:
+    benchmark, space = settings.needed_truth(), settings.space
     members = [entry for entry in benchmark.entries if space.contains(entry.architecture)]
     halves = {name: [e for e in members if half(e.key) == name] for name in ("fitting", "testing")}
     described = {e.key: space.describe(e.architecture) for e in members}

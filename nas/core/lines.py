@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import ZeronasError
 
-__all__ = ["LineFile", "append_shared", "lock", "whole_lines"]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
-_PATIENCE = 60.0  # seconds that a shared file's lock, held for one line at a time, is waited for
+__all__ = ["LineFile", "Lock", "append_shared", "lock", "whole_lines"]
+
+_PATIENCE = 60.0  # seconds that a shared file's lock, held while a few lines are written, is waited for
 
 
-def lock(path: Path) -> TextIO | None:
-    """Returns the lock file at ``path``, held until it is closed, or None where another process holds it."""
-    file = path.open("w")
+class Lock:
+    """A lock file that this process holds until ``close``, or until the process ends, however it ends."""
+
+    def __init__(self, held: BaseFileLock) -> None:
+        self._held = held
+
+    def close(self) -> None:
+        """Lets another process have it; the file stays."""
+        self._held.release()
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def lock(path: Path, patience: float = 0.0) -> Lock | None:
+    """Returns the lock at ``path``, or None where another one holds it for longer than ``patience`` seconds.
+
+    Raises:
+        ZeronasError: the file cannot be made or opened.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(path, thread_local=False)  # whichever thread closes it
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
+        held.acquire(timeout=patience)
+    except Timeout:
         return None
-    return file
+    except OSError as error:
+        raise ZeronasError(
+            f"The lock file '{path}' cannot be opened ({error.strerror}); remove it, or choose another folder."
+        ) from None
+    return Lock(held)
 
 
 def whole_lines(path: Path, mend: bool = False) -> list[bytes]:
@@ -107,12 +134,9 @@ def append_shared(path: Path, *records: Mapping[str, Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held, until = lock(path.with_suffix(".lock")), time.monotonic() + _PATIENCE
-        while held is None and time.monotonic() < until:
-            time.sleep(0.02)
-            held = lock(path.with_suffix(".lock"))
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); what it holds is kept.") from None
+    held = lock(path.with_suffix(".lock"), _PATIENCE)
     if held is None:
         raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
     with held:

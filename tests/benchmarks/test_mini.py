@@ -176,7 +176,9 @@ def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path)
     assert ends is not None and reach is not None
     assert ends[1].regret == pytest.approx(reach * np.sqrt(1 / 3 + 1 / 3)) and ends[0].rank == 1
     assert "test-bed" in benchmark.caveat and benchmark.diverged == {}
-    assert [abs(a - b) for _, a, b in tables.retrain("mini_rnn")] == [0.0, 0.0]
+    again = tables.retrain("mini_rnn")  # in the process that trained them: equal to the bit
+    assert [one.before for one in again] == [one.now for one in again] and len(again) == 2
+    assert [one.noise for one in again] == [pytest.approx(benchmark.reach(one.before) / 1.96) for one in again]
     # a lost journal is made again from the table, and nothing is trained twice
     journal.write_text('{"key": "cut off', encoding="utf-8")
     tables.recall("mini_rnn")
@@ -186,6 +188,42 @@ def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path)
     before = (own / "mini_rnn.csv").read_bytes()
     tables.write("mini_rnn")
     assert (own / "mini_rnn.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("now", "noise", "holds", "words"),
+    [
+        (4.2, 0.02, True, "equal to the bit"),
+        (4.2 + 3.1e-3, 0.018, True, "difference 3.1e-03 nats, 0.12 standard deviations"),
+        (4.2 - 2.99 * 2**0.5 * 0.02, 0.02, True, "3 standard deviations of the difference of two trainings"),
+        (4.2 + 3.01 * 2**0.5 * 0.02, 0.02, False, "(noise of one at this loss: 2.0e-02 nats)"),
+        (float("nan"), 0.02, False, "again nan"),
+        (4.2 + 1e-9, None, False, "the table does not know its noise"),
+        (4.2, None, True, "equal to the bit"),
+    ],
+)
+def test_a_training_repeated_is_judged_by_the_noise(now: float, noise: float | None, holds: bool, words: str) -> None:
+    again = tables.Again("rnn-0", 4.2, now, noise)
+    assert again.holds is holds and words in str(again)
+
+
+def test_only_what_noise_does_not_explain_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables.sys, "argv", ["tables", "retrain", "mini_rnn"])
+    near, far = tables.Again("rnn-a", 4.2, 4.203, 0.018), tables.Again("rnn-b", 4.2, 4.5, 0.018)
+    monkeypatch.setattr(tables, "retrain", lambda table: [near])
+    tables.main()
+    assert capsys.readouterr().out == f"mini_rnn {near}\n"
+    monkeypatch.setattr(tables, "retrain", lambda table: [near, far])
+    with pytest.raises(ZeronasError, match=r"^rnn-b: trained again the loss differs by more than noise explains \(3 "):
+        tables.main()
+    assert capsys.readouterr().out == f"mini_rnn {near}\nmini_rnn {far}\n"
+
+
+def test_the_datasheets_say_where_a_loss_is_the_same() -> None:
+    for name in ("mini_rnn", "mini_bert"):
+        assert tables._PROMISE in benchmarks.get(name).datasheet.notes
 
 
 def whole(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -295,7 +294,7 @@ def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, mon
 
 
 class Slow(Proxy):
-    """Sleeps where the key's last digit is even."""
+    """Takes longer than it may where the cell is the vanilla RNN: the alarm that is set rings at once."""
 
     name = "slow"
     title = source = "test"
@@ -303,40 +302,70 @@ class Slow(Proxy):
     spaces = ("rnn",)
 
     def __call__(self, record: Record) -> float:
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3600
         if record.key == named_cell("RNN").key:
-            time.sleep(5)
+            signal.raise_signal(signal.SIGALRM)
         return 1.0
 
 
 def test_a_time_out_is_a_failure_and_the_next_is_scored() -> None:
-    task = Task(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=0.1)
+    task = Task(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=3600)
     first, second = Evaluator(task).map([named_cell("RNN"), named_cell("GRU")])
     assert first.scores["slow"] == Score(None, "time-out")
     assert second.scores["slow"] == Score(1.0)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
-def test_a_worker_that_dies_is_one_sentence_and_keeps_what_was_done() -> None:
-    task = Task(spaces.get("rnn"), RNNProbe(), {"deadly": Deadly()}, 0)
-    with Evaluator(task, workers=2) as evaluator:
-        results = evaluator.map([named_cell("GRU"), named_cell("RNN")])
-        assert next(results).scores["deadly"] == Score(1.0)
-        with pytest.raises(ZeronasError, match="A worker process died"):
-            next(results)
+class Endless(Proxy):
+    """Never ends of itself."""
+
+    name = "endless"
+    title = source = "test"
+    needs = frozenset()
+    spaces = ("rnn",)
+
+    def __call__(self, record: Record) -> float:
+        while True:
+            signal.pause()
+
+
+def test_what_never_ends_is_stopped_by_the_clock() -> None:
+    task = Task(spaces.get("rnn"), RNNProbe(), {"endless": Endless()}, 0, timeout=0.01)
+    assert task(named_cell("GRU")).scores["endless"] == Score(None, "time-out")
 
 
 class Deadly(Proxy):
-    """Kills its process on the vanilla RNN, a moment after the others are done."""
+    """Kills its process on the vanilla RNN, once it is told to through a named pipe."""
 
     name = "deadly"
     title = source = "test"
     needs = frozenset()
     spaces = ("rnn",)
 
+    def __init__(self, pipe: Path) -> None:
+        self.pipe = pipe
+
     def __call__(self, record: Record) -> float:
         if record.key == named_cell("RNN").key:
-            time.sleep(1)
+            self.pipe.open("rb").read(1)
             os.kill(os.getpid(), signal.SIGKILL)
         return 1.0
+
+
+def test_a_worker_that_dies_is_one_sentence_and_keeps_what_was_done(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    task = Task(spaces.get("rnn"), RNNProbe(), {"deadly": Deadly(pipe)}, 0)
+    ends = os.open(pipe, os.O_RDWR)  # both, so that it is open whoever comes first
+    try:
+        with Evaluator(task, workers=2) as evaluator:
+            results = evaluator.map([named_cell("GRU"), named_cell("RNN")])
+            assert next(results).scores["deadly"] == Score(1.0)
+            os.write(ends, b".")
+            with pytest.raises(ZeronasError, match="A worker process died"):
+                next(results)
+    finally:
+        os.close(ends)
 
 
 def test_two_workers_score_as_one_does() -> None:

@@ -7,6 +7,7 @@ A benchmark never guesses: ``lookup`` of an architecture that was not trained re
 from __future__ import annotations
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,7 +163,7 @@ class Benchmark(ABC):
     def at_hand(self) -> bool:
         """Whether reading it would download nothing."""
         folder = given_folder(self.data_dir) or cache_folder()
-        return all((folder / file).exists() for file in self.files)
+        return all(os.path.exists(folder / file) for file in self.files)  # False for a name that is too long
 
     @cached_property
     def _loaded(self) -> tuple[list[Entry], Datasheet]:
