@@ -39,6 +39,7 @@ from nas.core.options import (
 from nas.engine.evaluate import Task
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark, MiniTable
+from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
 from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
 from proxies.probes import probe_for
@@ -299,6 +300,9 @@ class Settings(Generic[S]):
         space, table = self.space.name, self.benchmark
         if self.given.benchmark.name == "auto" and isinstance(table, MiniTable):
             kept["benchmark"] = {"name": table.name}
+        elif self.given.benchmark.name == "csv":
+            digest = fingerprint_of_table(self.given.benchmark.options.get("file"))
+            kept["benchmark"] = {"name": "csv", **self.given.benchmark.options, "sha256": digest}
         kept["probe"] = {"name": self.given.probe.name, **self.given.probe.options[space]}
         kept["tokens"] = fingerprint(getattr(self.probe, "text", None))
         return json.dumps(kept, sort_keys=True, default=str)
@@ -360,7 +364,7 @@ def _benchmark(given: SharedSettings, space: str) -> tuple[Benchmark | None, str
         public, own = DEFAULT_BENCHMARK[space]
         at_hand = given_folder(given.data_dir) is not None or benchmarks.get(public).at_hand
         name = own if given.trains or not at_hand else public
-    benchmark = benchmarks.get(name, given.data_dir, **given.benchmark.options)
+    benchmark = benchmarks.get(name, given.data_dir, space, **given.benchmark.options)
     if benchmark.space != space:
         fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
         raise ZeronasError(

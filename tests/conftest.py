@@ -1,4 +1,7 @@
-"""Shared fixtures. A test that needs the public tables asks for ``data_dir``; in CI a missing folder is a failure."""
+"""Shared fixtures. A test that needs the public tables asks for ``data_dir``; in CI a missing folder is a failure.
+
+No test depends on how many threads torch would take, or on how long an example takes on a busy machine.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,16 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 
 from experiments.commands.app import plain
+
+# One thread each, in the processes that tests start too: it is what a run's workers use, and the networks are small.
+# torch reads this when it is first imported; nothing above imports it.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+settings.register_profile("any clock", deadline=None)
+settings.load_profile("any clock")
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,11 @@ BAD = [
         "Unknown sampler 'tpee' of searcher 'optuna'. Did you mean 'tpe'?",
     ),
     (("search", "benchmark=flexibert"), "Benchmark 'flexibert' holds architectures of space 'bert', but space 'rnn'"),
+    (
+        ("search", "benchmark=csv"),
+        "benchmark.file must be a CSV file, such as benchmark.file=my_table.csv, but got None.",
+    ),
+    (("rank", "benchmark=csv", "benchmark.file=/no", "benchmark.value=a"), "benchmark=csv needs to know which values"),
     (("search", "data_dir=/no/such", "pool=benchmark"), "The data folder '/no/such' does not exist"),
     (("search", "run.dir=/proc/no/such"), "The run folder '/proc/no/such' cannot be written"),
     (("search", "verify=3", "benchmark=none"), "This command needs ground truth, but benchmark=none was chosen."),

@@ -14,6 +14,7 @@ from scipy.stats import f_oneway
 import spaces
 from experiments.commands.reduce import run
 from nas.core.errors import ZeronasError
+from nas.core.folders import run_lock
 from nas.judge.reduction import Table, fit, half, holm, levels_of, outcome
 from nas.judge.reduction import _f_test as f_test
 from nas.truth import benchmarks
@@ -224,7 +225,7 @@ class MadeUp(Benchmark):
 
 @pytest.fixture
 def made_up(monkeypatch):
-    monkeypatch.setattr(benchmarks, "get", lambda name, data_dir=None, **options: MadeUp())
+    monkeypatch.setattr(benchmarks, "get", lambda name, data_dir=None, space=None, **options: MadeUp())
 
 
 def configured(*overrides):
@@ -258,6 +259,12 @@ def test_command_writes_what_can_be_used(made_up, tmp_path, capsys):
     with pytest.raises(ZeronasError, match=r"holds another run .keep was 0.15 there, is 0.2 now"):
         run(configured("space=bert", f"run.dir={folder}", "keep=0.2"))
     run(configured("space=bert", f"run.dir={folder}", "keep=0.2", "fresh=true"))
+
+
+def test_a_folder_in_use_is_refused(made_up, tmp_path):
+    with run_lock(tmp_path), pytest.raises(ZeronasError, match="Another process is writing to the run folder"):
+        run(configured("space=bert", f"run.dir={tmp_path}"))
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_command_says_when_nothing_is_found(made_up, monkeypatch, tmp_path, capsys):

@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.truth.benchmarks import BENCHMARKS, get
 from nas.truth.benchmarks.check import check
-from nas.truth.benchmarks.data import fetch
+from nas.truth.benchmarks.data import ENVIRONMENT, FILES, fetch, given_folder
 
 __all__ = ["main"]
 
 _COMMANDS = {
-    "list": "the benchmarks: rows, what was kept and what was skipped and why, metric, licence, source",
+    "list": "the benchmarks: rows, kept, skipped and why, metric, licence, source; and what is not here",
     "check": "recompute checksums, recipes and parameter counts; exit status 1 where one fails",
     "fetch": "download the public files (default: into NAS_DATA_DIR, else the user's cache folder)",
 }
@@ -52,13 +53,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _list(folder: Path | None) -> int:
-    benchmarks = [get(name, folder) for name in BENCHMARKS]
-    rows = [("benchmark", "space", "rows", "kept", "unique", "licence", "metric")]
+    """Prints what is here, the tables that are part of the package first, and then what is not and how to get it."""
+    kinds = [BENCHMARKS.get(name) for name in BENCHMARKS]
+    benchmarks = [get(kind.name, folder) for kind in sorted(kinds, key=lambda kind: bool(kind.files)) if kind.space]
+    sheets, damaged = {}, {}
     for benchmark in benchmarks:
-        sheet, better = benchmark.datasheet, "higher" if benchmark.higher_is_better else "lower"
+        try:
+            if benchmark.at_hand:  # else it would be downloaded
+                sheets[benchmark.name] = benchmark.datasheet
+        except ZeronasError as error:
+            damaged[benchmark.name] = str(error)
+    rows = [["benchmark", "space", "rows", "kept", "unique", "licence", "metric"]]
+    for benchmark in benchmarks:
+        sheet, better = sheets.get(benchmark.name), "higher" if benchmark.higher_is_better else "lower"
         metric = f"{benchmark.metric} ({benchmark.unit}, {better} is better)"
-        sizes = [f"{size:,}" for size in (sheet.rows, sheet.kept, sheet.unique)]
-        rows.append((benchmark.name, benchmark.space, sizes[0], sizes[1], sizes[2], sheet.licence, metric))
+        sizes = ["-"] * 3 if sheet is None else [f"{size:,}" for size in (sheet.rows, sheet.kept, sheet.unique)]
+        licences = [sheet.licence] if sheet is not None else [FILES[file].licence for file in benchmark.files[:1]]
+        rows.append([benchmark.name, benchmark.space, *sizes, *(licences or ["-"]), metric])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
@@ -66,16 +77,27 @@ def _list(folder: Path | None) -> int:
             for i, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
-    for benchmark in benchmarks:
-        sheet = benchmark.datasheet
-        print(f"\n{benchmark.name}: {sheet.title}")
+    for name, sheet in sheets.items():
+        print(f"\n{name}: {sheet.title}")
         print(f"  source:  {sheet.source}")
         print(f"  files:   {', '.join(sheet.files)}")
-        print(
-            f"  skipped: {', '.join(f'{number:,} {reason}' for reason, number in sheet.skipped.items()) or 'nothing'}"
-        )
+        skipped = ", ".join(f"{number:,} {reason}" for reason, number in sheet.skipped.items())
+        print(f"  skipped: {skipped or 'nothing'}")
         for note in sheet.notes:
             print(f"  note:    {note}")
+    for name, sentence in damaged.items():
+        print(f"\n{name}: {sentence}")
+    missing = [b for b in benchmarks if b.name not in sheets and b.name not in damaged]
+    if missing:
+        target = given_folder(folder) or cache_folder()
+        command = "zeronas data fetch" if folder is None else f"zeronas data fetch data_dir={folder}"
+        files = dict.fromkeys(file for benchmark in missing for file in benchmark.files)
+        print(f"\nnot in '{target}': {', '.join(benchmark.name for benchmark in missing)} ({', '.join(files)})")
+        print(
+            f"  to get:  `{command}` downloads them from their sources and checks their SHA-256; or set {ENVIRONMENT}"
+        )
+        print("           (or data_dir=FOLDER) to a folder that holds them")
+    print("\nany table of yours: benchmark=csv, as `zeronas list benchmarks` and conf/benchmark/csv.yaml say")
     return 0
 
 

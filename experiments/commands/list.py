@@ -70,7 +70,8 @@ def _benchmarks() -> list[list[str]]:
     rows = [["benchmark", "space", "metric", "better"]]
     for name in BENCHMARKS:
         kind = BENCHMARKS.get(name)
-        rows.append([name, kind.space, kind.metric, "higher" if kind.higher_is_better else "lower"])
+        better = "higher" if kind.higher_is_better else "lower"
+        rows.append([name, kind.space or "any", kind.metric, better if kind.space else "as told"])
     return rows
 
 

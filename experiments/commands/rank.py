@@ -14,7 +14,8 @@ from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
 from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
-from nas.engine.run import score_all
+from nas.engine.run import answered
+from nas.engine.trials import PROXIES, Trial
 from nas.report.rank import lines, noise_line, published_lines, report
 from nas.settings import RankSettings, make
 from nas.truth.benchmarks import Benchmark, Entry
@@ -34,12 +35,12 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     given, benchmark = settings.given, settings.needed_truth()
     entries = chosen_entries(benchmark, settings.space.contains, given.limit)
     task = settings.task(BASELINES if given.baselines else ())
-    labels = list(task.proxies)
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         progress = Progress(len(entries))
         with Evaluator(task, settings.workers) as evaluator:
-            evaluations = score_all([e.architecture for e in entries], evaluator, journal, labels, progress)
+            trials = [Trial(entry.architecture) for entry in entries]
+            evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
         results = report(folder, settings, task.proxies, entries, evaluations, given.resamples, wall)
     print(f"{benchmark.name}: {len(entries):,} of {len(benchmark.entries):,} unique architectures; {benchmark.metric}")

@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nas.core.errors import ZeronasError
 from nas.core.files import write_text
-from nas.core.lines import lock
+from nas.core.lines import Lock, lock
 from nas.core.options import shown
 
 __all__ = ["claim", "claimed", "made_folder", "run_lock"]
@@ -78,11 +78,11 @@ def claim(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> Non
         )
 
 
-def run_lock(folder: Path) -> TextIO:
+def run_lock(folder: Path) -> Lock:
     """Returns the lock of a run folder, held until it is closed.
 
     Raises:
-        ZeronasError: another process holds it.
+        ZeronasError: another process holds it, or its file cannot be opened.
     """
     held = lock(folder / ".lock")
     if held is None:

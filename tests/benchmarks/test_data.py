@@ -170,6 +170,52 @@ def test_command_list(data_dir, capsys):
         assert text in out
 
 
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """An empty cache, no data folder, and no network."""
+
+    def retrieve(*_, **__):
+        raise AssertionError("nothing may be downloaded")
+
+    monkeypatch.delenv("NAS_DATA_DIR", raising=False)
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache")
+    return tmp_path
+
+
+def test_the_list_without_data_and_network_is_what_there_is_and_how_to_get_the_rest(nowhere, capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    names = [line.split()[0] for line in out.split("\n\n")[0].splitlines()]
+    assert names[:3] == ["benchmark", "mini_rnn", "mini_bert"]  # those of the package first
+    assert set(names[3:]) == {"nas_bench_nlp", "nas_bench_nlp_wikitext2", "flexibert"}
+    table = {line.split()[0]: line.split()[1:6] for line in out.splitlines()[1:6]}
+    assert table["mini_bert"][:2] == ["bert", "210"] and table["flexibert"] == ["bert", "-", "-", "-", "CC"]
+    assert "\nmini_rnn: mini_rnn: word-level language models" in out and "\nflexibert: " not in out
+    assert f"not in '{nowhere / 'cache'}': nas_bench_nlp, nas_bench_nlp_wikitext2, flexibert (nas-bench-nlp/RNN_" in out
+    assert "`zeronas data fetch` downloads them" in out and "set NAS_DATA_DIR" in out and "benchmark=csv" in out
+    assert not (nowhere / "cache").exists()
+
+
+@pytest.mark.parametrize("name", ["nothing", "x" * 300])
+def test_the_list_of_a_folder_that_is_not_there(nowhere, capsys, name):
+    assert main(["list", f"data_dir={nowhere / name}"]) == 0
+    out = capsys.readouterr().out
+    assert f"`zeronas data fetch data_dir={nowhere / name}` downloads" in out and "\nmini_bert: " in out
+    with pytest.raises(ZeronasError, match="does not exist; set NAS_DATA_DIR"):
+        locate(SMALL, nowhere / name)
+
+
+def test_an_altered_table_is_told_in_the_list(nowhere, capsys):
+    for file in ("BERT_benchmark.json", "BERT_results_activation.csv"):
+        (nowhere / "flexibert").mkdir(exist_ok=True)
+        (nowhere / "flexibert" / file).write_bytes(b"[]")
+    assert main(["list", f"data_dir={nowhere}"]) == 0
+    out = capsys.readouterr().out
+    assert "\nflexibert: The file '" in out and "is not the published one" in out
+    assert ": nas_bench_nlp, nas_bench_nlp_wikitext2 (" in out
+
+
 def test_command_fetch(tmp_path, server, capsys):
     assert main(["fetch", "--target", str(tmp_path / "x")]) == 0
     assert "[2/2] two/b.json: fetched" in capsys.readouterr().out

@@ -22,14 +22,15 @@ from experiments.mini import report as mini_report
 from experiments.mini import tables
 from nas.core.errors import ZeronasError
 from nas.core.folders import run_lock
-from nas.truth import benchmarks
-from nas.truth import training as truth
+from nas.engine.trials import TRUTH, Trial
+from nas.truth import benchmarks, measures
 from nas.truth.benchmarks import base, mini
 from nas.truth.benchmarks.mini import MiniRNN
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
 from nas.truth.train.table import read_lines, train_all
 from nas.truth.train.trainer import load_model
+from proxies.base import Score
 from spaces.rnn import named_cell
 
 TINY = protocols.RNNProtocol(
@@ -123,7 +124,7 @@ def test_the_default_corpus_is_the_tables_under_their_versions() -> None:
         recorded = benchmark.sheet["corpus"]
         same = found.made_of == recorded["made_of"]
         assert (found.fingerprint == recorded["fingerprint"]) == same
-        assert bool(truth.corpus_note(benchmark)) != same
+        assert bool(measures.corpus_note(benchmark)) != same
 
 
 # --------------------------------------------------------------------------------------- a table of one's own
@@ -175,7 +176,9 @@ def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path)
     assert ends is not None and reach is not None
     assert ends[1].regret == pytest.approx(reach * np.sqrt(1 / 3 + 1 / 3)) and ends[0].rank == 1
     assert "test-bed" in benchmark.caveat and benchmark.diverged == {}
-    assert [abs(a - b) for _, a, b in tables.retrain("mini_rnn")] == [0.0, 0.0]
+    again = tables.retrain("mini_rnn")  # in the process that trained them: equal to the bit
+    assert [one.before for one in again] == [one.now for one in again] and len(again) == 2
+    assert [one.noise for one in again] == [pytest.approx(benchmark.reach(one.before) / 1.96) for one in again]
     # a lost journal is made again from the table, and nothing is trained twice
     journal.write_text('{"key": "cut off', encoding="utf-8")
     tables.recall("mini_rnn")
@@ -185,6 +188,42 @@ def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path)
     before = (own / "mini_rnn.csv").read_bytes()
     tables.write("mini_rnn")
     assert (own / "mini_rnn.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("now", "noise", "holds", "words"),
+    [
+        (4.2, 0.02, True, "equal to the bit"),
+        (4.2 + 3.1e-3, 0.018, True, "difference 3.1e-03 nats, 0.12 standard deviations"),
+        (4.2 - 2.99 * 2**0.5 * 0.02, 0.02, True, "3 standard deviations of the difference of two trainings"),
+        (4.2 + 3.01 * 2**0.5 * 0.02, 0.02, False, "(noise of one at this loss: 2.0e-02 nats)"),
+        (float("nan"), 0.02, False, "again nan"),
+        (4.2 + 1e-9, None, False, "the table does not know its noise"),
+        (4.2, None, True, "equal to the bit"),
+    ],
+)
+def test_a_training_repeated_is_judged_by_the_noise(now: float, noise: float | None, holds: bool, words: str) -> None:
+    again = tables.Again("rnn-0", 4.2, now, noise)
+    assert again.holds is holds and words in str(again)
+
+
+def test_only_what_noise_does_not_explain_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables.sys, "argv", ["tables", "retrain", "mini_rnn"])
+    near, far = tables.Again("rnn-a", 4.2, 4.203, 0.018), tables.Again("rnn-b", 4.2, 4.5, 0.018)
+    monkeypatch.setattr(tables, "retrain", lambda table: [near])
+    tables.main()
+    assert capsys.readouterr().out == f"mini_rnn {near}\n"
+    monkeypatch.setattr(tables, "retrain", lambda table: [near, far])
+    with pytest.raises(ZeronasError, match=r"^rnn-b: trained again the loss differs by more than noise explains \(3 "):
+        tables.main()
+    assert capsys.readouterr().out == f"mini_rnn {near}\nmini_rnn {far}\n"
+
+
+def test_the_datasheets_say_where_a_loss_is_the_same() -> None:
+    for name in ("mini_rnn", "mini_bert"):
+        assert tables._PROMISE in benchmarks.get(name).datasheet.notes
 
 
 def whole(tmp_path: Path) -> None:
@@ -380,18 +419,21 @@ def test_what_diverged_in_the_table_is_known_by_its_reason(
     assert read_architecture(spaces.get("rnn"), lstm[0]).key == lstm[0]
     assert score_app.run(composed("score", f"arch={lstm[0]}"))["truth"] is None
     assert "truth: none, mini_rnn trained it and it diverged: the validation loss" in capsys.readouterr().out
-    assert truth.train_missing(benchmark, [named_cell("LSTM")], tmp_path, 1) == {lstm[0]: lstm[3]}
+    (answer,) = measures.TrainingTruth(benchmark, tmp_path, 1).answer([Trial(named_cell("LSTM"), TRUTH)])
+    assert answer[1].scores == {TRUTH: Score(None, lstm[3])}
     assert not (tmp_path / "trained").exists()  # not trained again
 
     class Known:
         """A searcher of the three."""
 
+        name = "known"
+
         def __init__(self) -> None:
             self.left = [named_cell(name) for name in ("LSTM", "GRU", "RNN")]
 
-        def ask(self, count: int) -> list[Any]:
+        def ask(self, count: int, left: Any) -> list[Trial]:
             asked, self.left = self.left[:count], self.left[count:]
-            return asked
+            return [Trial(cell) for cell in asked]
 
         def tell(self, results: Any) -> None:
             pass

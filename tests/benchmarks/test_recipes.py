@@ -81,6 +81,28 @@ def test_a_cache_folder_that_cannot_be_written_is_tolerated(tmp_path, monkeypatc
     assert published_seeds.__wrapped__() == good
 
 
+def test_a_list_that_is_not_the_published_one_is_never_used(tmp_path, monkeypatch):
+    """As it would be under a numpy whose random stream is another."""
+    good = published_seeds()
+    monkeypatch.setattr(recipes, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(recipes, "valid_seeds", lambda states: iter([(seed + 1, None) for seed in good[states]]))
+    with pytest.raises(ZeronasError, match=r"^Under numpy .* do not give its cells .*; install with constraints"):
+        published_seeds.__wrapped__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_breaks_off_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    good = published_seeds()
+    monkeypatch.setattr(recipes, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(recipes, "valid_seeds", lambda states: iter([(seed, None) for seed in good[states]]))
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    assert published_seeds.__wrapped__() == good
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_log_names():
     assert log_id("log_stats_model_1000003_2020-01-02_03-04-05_999900001.json") == 1_000_003
     with pytest.raises(ZeronasError, match=r"'logs.zip' is not the name of a training's log; expected log_stats_"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
+import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import torch
 
 import spaces
 from nas.core.errors import ZeronasError
-from nas.core.lines import append, writing
+from nas.core.lines import append_shared
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
-from nas.truth.train import trainer
+from nas.truth.train import sealed, trainer
 from nas.truth.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
 from nas.truth.train.models import MaskedModel, WordModel, make_model, scaled
 from nas.truth.train.protocol import BertProtocol, RNNProtocol
@@ -154,6 +155,17 @@ def test_the_cached_corpus_is_the_one_that_was_read(tmp_path: Path, corpus: Corp
         damaged += kept is None
         assert kept is None or corpora._corpus("x", *kept, {}).fingerprint == corpus.fingerprint
     assert damaged > 10
+
+
+def test_a_corpus_that_cannot_be_cached_leaves_nothing_behind(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **arrays: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    corpora._write_cache(tmp_path / "cache" / "c.npz", corpus.words, corpus.splits)
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_few_files_are_split_by_paragraph_through_all_of_them(tmp_path: Path) -> None:
@@ -325,9 +337,46 @@ def test_a_checkpoint_that_is_none_is_told(content: dict[str, Any], words: str, 
     if "step" in content:
         cell = named_cell("RNN")
         content["identity"] = {"key": cell.key, "seed": 0, "protocol": PLAIN.hash, "corpus": corpus.fingerprint}
-    torch.save(content, tmp_path / CHECKPOINT)
+    sealed.save(tmp_path / CHECKPOINT, content)
     with pytest.raises(ZeronasError, match=words):
         train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "weights"])
+def test_one_flipped_byte_is_noticed_wherever_it_is(kind: str, corpus: Corpus, tmp_path: Path) -> None:
+    made, model = train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+    path = tmp_path / CHECKPOINT
+    if kind == "weights":
+        path = tmp_path / "weights.pt"
+        save_model(path, model, named_cell("RNN"), made, corpus)
+
+    def use() -> Any:
+        if kind == "weights":
+            return load_model(path)
+        return train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+
+    whole = path.read_bytes()
+    for place in [*range(0, len(whole), 199), *range(len(whole) - 101, len(whole), 5)]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ZeronasError, match=r"is damaged \(its SHA-256|does not end with its SHA-256"):
+            use()
+    for cut in (whole[:-1], whole[: len(whole) // 2], b""):
+        path.write_bytes(cut)
+        with pytest.raises(ZeronasError, match="does not end with its SHA-256"):
+            use()
+    path.write_bytes(whole)
+    use()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_told(corpus: Corpus, tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    torch.save({"identity": {}, "step": 1}, path)
+    with pytest.raises(ZeronasError) as error:
+        train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
+    assert str(error.value) == (
+        f"'{path}' cannot be read as a file of weights (it does not end with its SHA-256: it was cut off, or an "
+        "earlier version wrote it); delete it, or start over with fresh=true."
+    )
 
 
 def test_a_full_disk_is_told_and_leaves_no_part_of_a_file(corpus: Corpus, tmp_path: Path) -> None:
@@ -339,15 +388,14 @@ def test_a_full_disk_is_told_and_leaves_no_part_of_a_file(corpus: Corpus, tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
         with pytest.raises(ZeronasError, match=r"checkpoint.pt' cannot be written \(File too large"):
             train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
-        with (
-            pytest.raises(ZeronasError, match=r"j.jsonl' cannot be written \(File too large"),
-            writing(tmp_path / "j.jsonl") as file,
-        ):
-            append(file, {"key": "x" * 2_000})
+        append_shared(tmp_path / "j.jsonl", {"key": "x"})
+        with pytest.raises(ZeronasError, match=r"j.jsonl' cannot be written \(File too large"):
+            append_shared(tmp_path / "j.jsonl", {"key": "x" * 2_000})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j.jsonl", "j.lock", "text.txt"]
+    assert (tmp_path / "j.jsonl").read_text() == '{"key":"x"}\n'  # what was written of the line is taken back
 
 
 def test_a_cell_learns_what_follows_what(corpus: Corpus) -> None:
@@ -401,7 +449,8 @@ def test_a_saved_model_comes_back_with_its_words(corpus: Corpus, tmp_path: Path)
         assert torch.equal(torch.get_rng_state(), drawn)  # loading draws nothing from the caller's generator
         assert words == corpus.words
         assert loaded.validate(corpus) == made.value
-    torch.save({"weights": {}}, path)
+    assert set(torch.load(path, weights_only=True)) >= {"weights", "words"}  # torch reads it as any file of its own
+    sealed.save(path, {"weights": {}})
     with pytest.raises(ZeronasError, match="no saved model"):
         load_model(path)
 
@@ -489,43 +538,42 @@ def test_want_of_memory_is_a_result_that_is_tried_again(
 
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    script = tmp_path / "start.py"
+    """Only the child holds the pipe's other end, so the pipe ends when, and only when, the child has."""
+    script, pipe = tmp_path / "start.py", tmp_path / "pipe"
     script.write_text(
-        "import multiprocessing, sys, time\n"
+        "import multiprocessing, os, signal, sys, threading\n"
         "from nas.core.workers import end_with_parent\n"
         "def work(path):\n"
         "    end_with_parent()\n"
-        "    open(path, 'w').write(str(multiprocessing.current_process().pid))\n"
-        "    time.sleep(60)\n"
+        "    os.write(os.open(path, os.O_WRONLY), str(os.getpid()).encode())\n"
+        "    threading.Event().wait()\n"
         "if __name__ == '__main__':\n"
         "    multiprocessing.get_context('spawn').Process(target=work, args=(sys.argv[1],)).start()\n"
-        "    time.sleep(60)\n",
+        "    signal.pause()\n",
         encoding="utf-8",
     )
-    told = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, str(script), str(told)], cwd=Path(trainer.__file__).parents[2])
+    os.mkfifo(pipe)
+    told = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
 
-    def until(condition: Callable[[], bool]) -> bool:
-        end = time.monotonic() + 30
-        while not condition() and time.monotonic() < end:
-            time.sleep(0.05)
-        return condition()
+    def read() -> bytes:
+        """Waits until the child says something or is gone; for ever would be a failure, too."""
+        assert select.select([told], [], [], 120)[0], "nothing was heard of the child"
+        return os.read(told, 100)
 
+    parent = subprocess.Popen([sys.executable, str(script), str(pipe)], cwd=Path(trainer.__file__).parents[2])
+    child = 0
     try:
-        assert until(lambda: told.exists() and bool(told.read_text(encoding="utf-8")))
-        child = int(told.read_text(encoding="utf-8"))
-        assert alive(child)
+        child = int(read())
+        parent.kill()
+        parent.wait()
+        assert read() == b""
     finally:
         parent.kill()
         parent.wait()
-    assert until(lambda: not alive(child))
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        os.close(told)
+        if child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 def test_trainings_on_another_text_are_refused(text: Path, tmp_path: Path) -> None:

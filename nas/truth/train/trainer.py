@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +15,10 @@ import torch
 import spaces
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.core.files import replacing
 from nas.truth.train.corpus import Corpus
 from nas.truth.train.models import Model, make_model
 from nas.truth.train.protocol import BertProtocol, Protocol, RNNProtocol
+from nas.truth.train.sealed import load, save
 
 __all__ = ["CHECKPOINT", "WEIGHTS", "Training", "load_model", "save_model", "train"]
 
@@ -69,6 +68,7 @@ def train(
     device: str = "cpu",
     folder: Path | None = None,
     report: Callable[[int, float], None] | None = None,
+    until: int | None = None,
 ) -> tuple[Training, Model]:
     """Trains an architecture and returns what came out, and the trained model.
 
@@ -79,6 +79,8 @@ def train(
         folder: where a checkpoint is kept after every evaluation, and every thirty seconds between them; a training
             found there is continued.
         report: called with (updates, validation loss) at every evaluation.
+        until: stop after so many updates, an evaluated number of them; the schedule stays that of the whole protocol,
+            so that with the same folder a later call goes on to the bit as if it had not stopped.
 
     Raises:
         ZeronasError: the corpus is too short, or the checkpoint is of another training, or cannot be read or written.
@@ -93,7 +95,7 @@ def train(
             state = _resume(folder / CHECKPOINT, identity, model, optimiser)
         begun, kept_at = time.process_time() - state.seconds, time.monotonic()
         reason = _explosion(state.curve, corpus.vocabulary)
-        for step in range(state.step, protocol.steps):
+        for step in range(state.step, protocol.steps if until is None else min(until, protocol.steps)):
             if reason:
                 break
             rate = _rate(protocol, step)
@@ -212,11 +214,11 @@ def _keep(path: Path, identity: dict[str, Any], state: _State, model: Model, opt
     }
     if torch.cuda.is_available():
         content["random_cuda"] = torch.cuda.get_rng_state_all()
-    _save(path, content)
+    save(path, content)
 
 
 def _resume(path: Path, identity: dict[str, Any], model: Model, optimiser: torch.optim.Optimizer) -> _State:
-    content = _load(path, "; delete it, or start over with fresh=true")
+    content = load(path, "; delete it, or start over with fresh=true")
     before = content.get("identity")
     differs = [k for k in identity if not isinstance(before, dict) or before.get(k) != identity[k]]
     if differs:
@@ -257,18 +259,18 @@ def save_model(path: Path, model: Model, architecture: Any, training: Training, 
         "training": training.to_json(),
         "weights": model.state_dict(),
     }
-    _save(path, content)
+    save(path, content)
 
 
 def load_model(path: Path | str) -> tuple[Model, tuple[str, ...]]:
     """Returns a saved model, in evaluation mode on the CPU, and its vocabulary (id -> word).
 
-    The file is read with ``weights_only``: it can hold tensors and plain values, and no code.
+    The file is read with ``weights_only``: it can hold tensors and plain values, and no code. Its SHA-256 is checked.
 
     Raises:
-        ZeronasError: the file cannot be read, or is no such file.
+        ZeronasError: the file cannot be read, is damaged, or is no such file.
     """
-    content = _load(Path(path))
+    content = load(Path(path))
     try:
         fields = dict(content["protocol"])
         kind = {"RNNProtocol": RNNProtocol, "BertProtocol": BertProtocol}[fields.pop("kind")]
@@ -281,21 +283,3 @@ def load_model(path: Path | str) -> tuple[Model, tuple[str, ...]]:
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise ZeronasError(f"'{path}' is no saved model of zeronas ({type(error).__name__}: {error}).") from None
     return model.eval(), words
-
-
-def _save(path: Path, content: dict[str, Any]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); choose another folder.") from None
-    memory = io.BytesIO()
-    torch.save(content, memory)  # not into the file itself: where the disk is full, torch hides that
-    with replacing(path) as file:
-        file.write(memory.getbuffer())
-
-
-def _load(path: Path, remedy: str = "") -> dict[str, Any]:
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises many kinds for a file that is none of its own
-        raise ZeronasError(f"'{path}' cannot be read as a file of weights ({type(error).__name__}){remedy}.") from None

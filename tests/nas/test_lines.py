@@ -1,0 +1,71 @@
+"""Locks: one holder at a time, free again when it closes or dies, and one sentence where there can be none."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+
+from nas.core.errors import ZeronasError
+from nas.core.folders import run_lock
+from nas.core.lines import lock, writing
+
+HOLD = (
+    "import sys, pathlib; from nas.core.lines import lock; held = lock(pathlib.Path(sys.argv[1])); print(bool(held)); "
+)
+
+
+def test_a_lock_has_one_holder_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    held = lock(path)
+    assert held is not None and lock(path) is None
+    held.close()
+    held.close()  # once more does nothing
+    with lock(path) or pytest.fail("the lock was free"):
+        assert lock(path) is None
+    again = lock(path)
+    assert again is not None and path.exists()
+    again.close()
+
+
+def test_another_process_is_told_and_a_killed_one_lets_go(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    command = [sys.executable, "-c", HOLD + "sys.stdout.flush(); sys.stdin.read()", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "True\n"
+        assert lock(path) is None
+        process.kill()
+        process.wait()
+        held = lock(path)
+        assert held is not None
+        second = subprocess.run([*command[:2], HOLD, str(path)], capture_output=True, text=True, check=True)
+        assert second.stdout == "False\n"
+        held.close()
+
+
+def test_a_lock_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(ZeronasError) as error:
+        run_lock(tmp_path)
+    assert str(error.value) == (
+        f"The lock file '{tmp_path / '.lock'}' cannot be opened (Is a directory); remove it, or choose another folder."
+    )
+    (tmp_path / "j.lock").mkdir()
+    with (
+        pytest.raises(ZeronasError, match=r"j\.lock' cannot be opened \(Is a directory\)"),
+        writing(tmp_path / "j.jsonl"),
+    ):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, **options: object) -> None:  # whoever runs the tests may be allowed everything
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with pytest.raises(ZeronasError, match=r"\.lock' cannot be opened \(Permission denied\); remove it, or choose"):
+        run_lock(tmp_path)
