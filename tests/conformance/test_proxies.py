@@ -18,7 +18,6 @@ import spaces
 from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Task
 from proxies.base import NEEDS, Needs, Proxy, Record
-from proxies.probes import PROBES, probe_for
 
 #: a smaller probe of each space: what a proxy sees is of the same kind as in a real run
 MICRO: dict[str, dict[str, Any]] = {
@@ -35,6 +34,10 @@ RULES: dict[str, dict[str, Any]] = {"rnn": {}, "bert": {"layers": 2, "hidden_siz
 SPACES = {name: spaces.get(name).reduce(rule) for name, rule in RULES.items()}
 
 
+def probe_of(space: str) -> Any:
+    return SPACES[space].make_probe(MICRO[space])
+
+
 @cache
 def architectures(space: str, n: int = 3) -> tuple[Any, ...]:
     rng = np.random.default_rng(0)
@@ -43,7 +46,7 @@ def architectures(space: str, n: int = 3) -> tuple[Any, ...]:
 
 def scores(space: str, names: Iterable[str], items: Iterable[Any], seed: int = 0) -> list[dict[str, Any]]:
     """One probe pass for each architecture, whatever the number of proxies."""
-    run = Task(SPACES[space], probe_for(space, MICRO), {name: proxies.get(name, space) for name in names}, seed)
+    run = Task(SPACES[space], probe_of(space), {name: proxies.get(name, space) for name in names}, seed)
     return [{label: (score.value, score.reason) for label, score in run(item).scores.items()} for item in items]
 
 
@@ -56,7 +59,7 @@ def together(space: str, seed: int = 0) -> list[dict[str, Any]]:
 def test_everything_registered_is_covered() -> None:
     assert {name for name, _ in CASES} == set(proxies.PROXIES)
     assert {space for _, space in CASES} <= set(spaces.SPACES)
-    assert set(MICRO) == set(RULES) == set(PROBES) == set(spaces.SPACES)
+    assert set(MICRO) == set(RULES) == set(spaces.SPACES)
 
 
 @pytest.mark.parametrize("name", proxies.PROXIES.names())
@@ -115,7 +118,7 @@ def test_equal_cells_score_equally() -> None:
 def test_proxies_only_look(name: str, space: str) -> None:
     """A proxy reads what it declared to need, changes nothing in the record, and keeps no state."""
     proxy = proxies.get(name, space)
-    probe = probe_for(space, MICRO)
+    probe = probe_of(space)
     a, b = (probe.observe(SPACES[space], item, Needs.union([proxy]), 0) for item in architectures(space)[:2])
     before = [h.clone() for h in a.hidden]
     first = proxy(a)
@@ -132,7 +135,7 @@ def test_proxies_only_look(name: str, space: str) -> None:
 def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value: float) -> None:
     proxy = proxies.get(name, space)
     item = architectures(space)[0]
-    record: Record = probe_for(space, MICRO).observe(SPACES[space], item, Needs.union([proxy]), 0)
+    record: Record = probe_of(space).observe(SPACES[space], item, Needs.union([proxy]), 0)
     record.hidden = [h.clone() for h in record.hidden]
     record.hidden[proxy.layers - 1][1, 0, 0] = value
     score = proxy.score(record)
@@ -147,5 +150,5 @@ def test_a_proxy_of_another_space_is_refused() -> None:
             return 0.0
 
     with pytest.raises(ZeronasError) as error:
-        Task(spaces.get("bert"), probe_for("bert", MICRO), {"e": Elsewhere()}, 0)
+        Task(spaces.get("bert"), probe_of("bert"), {"e": Elsewhere()}, 0)
     assert str(error.value) == "Proxy 'e' does not apply to space 'bert', only to: rnn."

@@ -16,12 +16,18 @@ from nas.truth.benchmarks.flexibert import FlexiBERT
 from nas.truth.benchmarks.mini import MiniBERT, MiniRNN, MiniTable
 from nas.truth.benchmarks.nas_bench_nlp import NasBenchNLP
 from nas.truth.benchmarks.wikitext2 import NasBenchNLPWikiText2
+from spaces.base import Space
 
-__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "get"]
+__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "get", "own"]
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
 for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT):
     BENCHMARKS.register(_benchmark.name)(_benchmark)
+
+
+def own(space: Space[Any]) -> Benchmark | None:
+    """Returns the first benchmark of a space that trainings here extend, or None."""
+    return next((get(name) for name in space.benchmarks if BENCHMARKS.get(name).protocol_name is not None), None)
 
 
 def get(name: str, data_dir: Path | str | None = None, **options: Any) -> Benchmark:

@@ -2,7 +2,7 @@
 
 Small models on the text that every installation carries (``nas.truth.train``): a truth of its own, where public tables
 are not at hand, and for BERT the only one in which the operations ran. Each table is a CSV of trainings and a
-datasheet.
+datasheet; another package's space has one of its own by a subclass of ``MiniTable`` that says where its files lie.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ COLUMNS = ("key", "seed", "loss", "reason", "seconds", "parameters", "skipped", 
 
 
 class MiniTable(Benchmark):
-    """A table of this project's own trainings; one entry per architecture, its value the mean of its finite losses.
+    """A table of trainings under a space's own protocol; one entry per architecture, the mean of its finite losses.
 
     Attributes:
+        protocol_name: of the protocol, one of the space's.
         trained: key -> entry, architectures that were trained elsewhere under the same protocol (``truth=train``).
             ``lookup`` finds them; they take no part in the table's statistics.
     """
@@ -50,10 +51,15 @@ class MiniTable(Benchmark):
         """See Benchmark; an architecture of the table first."""
         return self.by_key.get(architecture.key) or self.trained.get(architecture.key)
 
+    @property
+    def folder(self) -> Path:
+        """Where NAME.csv and NAME.json lie."""
+        return TABLES
+
     @cached_property
     def sheet(self) -> dict[str, Any]:
         """The datasheet's file: protocol, corpus, versions, machine, date, noise."""
-        path = TABLES / f"{self.name}.json"
+        path = self.folder / f"{self.name}.json"
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
@@ -102,7 +108,7 @@ class MiniTable(Benchmark):
     @cached_property
     def trainings(self) -> list[dict[str, str]]:
         """The rows of the table, as text."""
-        path = TABLES / f"{self.name}.csv"
+        path = self.folder / f"{self.name}.csv"
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
@@ -138,7 +144,7 @@ class MiniTable(Benchmark):
             title=sheet["title"],
             source=f"trained by this project, {sheet['date']}",
             licence="Apache-2.0",
-            files=(f"nas/truth/benchmarks/tables/{self.name}.csv", f"nas/truth/benchmarks/tables/{self.name}.json"),
+            files=tuple(_shown(self.folder / f"{self.name}.{ending}") for ending in ("csv", "json")),
             rows=len(self.trainings),
             kept=sum(len(entry.runs) for entry in entries),
             unique=len(entries),
@@ -146,6 +152,12 @@ class MiniTable(Benchmark):
             notes=tuple(sheet["notes"]),
         )
         return entries, datasheet
+
+
+def _shown(path: Path) -> str:
+    """Returns a path as the datasheet has it: from zeronas's own folder where it is part of it."""
+    home = Path(__file__).resolve().parents[3]
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
 
 
 class MiniRNN(MiniTable):
