@@ -23,19 +23,34 @@ from proxies.base import NEEDS, Needs, Proxy, Record
 MICRO: dict[str, dict[str, Any]] = {
     "rnn": {"embedding": 8, "hidden": [10, 10, 8], "batch": 5, "steps": 6, "vocabulary": 50},
     "bert": {"batch": 5, "steps": 8, "vocabulary": 50},
+    "stack": {"embedding": 8, "batch": 5, "steps": 6, "vocabulary": 50},
 }
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
-CASES = [(name, space) for name in proxies.PROXIES for space in proxies.kinds_of(name)]
-
-
 #: small members, and BERT ones that have the attention which some proxies look at
-RULES: dict[str, dict[str, Any]] = {"rnn": {}, "bert": {"layers": 2, "hidden_size": 128, "operation_type": "SA"}}
+RULES: dict[str, dict[str, Any]] = {
+    "rnn": {},
+    "bert": {"layers": 2, "hidden_size": 128, "operation_type": "SA"},
+    "stack": {},
+}
 SPACES = {name: spaces.get(name).reduce(rule) for name, rule in RULES.items()}
 
 
 def probe_of(space: str) -> Any:
     return SPACES[space].make_probe(MICRO[space])
+
+
+def spaces_of(name: str) -> list[str]:
+    """Names of the spaces that a proxy applies to: those it names, and those whose probe gives what it needs.
+
+    What is defined for BERT alone reads what only its encoder has.
+    """
+    kinds, needs = proxies.kinds_of(name), proxies.get(name).needs
+    gives = {space: getattr(spaces.get(space).probe, "gives", frozenset()) for space in spaces.SPACES}
+    return [*kinds, *(space for space in gives if space not in kinds and "rnn" in kinds and needs <= gives[space])]
+
+
+CASES = [(name, space) for name in proxies.PROXIES for space in spaces_of(name)]
 
 
 @cache
