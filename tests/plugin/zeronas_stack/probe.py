@@ -33,7 +33,7 @@ class StackProbe:
     """
 
     #: what it can be asked for
-    gives: ClassVar[frozenset[Need]] = frozenset({"shapes", "forward", "weights", "backward"})
+    gives: ClassVar[frozenset[Need]] = frozenset({"shapes", "forward", "weights", "backward", "hidden_backward"})
 
     embedding: int = 16
     batch: int = 8
