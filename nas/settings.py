@@ -17,19 +17,14 @@ from nas.core.files import versions
 from nas.core.options import mapping
 from nas.engine.evaluate import Task
 from nas.truth import benchmarks
-from nas.truth.benchmarks import Benchmark, MiniTable
+from nas.truth.benchmarks import Benchmark
 from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
-from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
-from proxies.probes import probe_for
 from spaces.base import Space
 from spaces.record import Probe
 from spaces.tokens import fingerprint
 
 __all__ = ["Settings", "choice", "data_folder", "identity", "make", "number", "run_folder"]
-
-#: space -> what ``benchmark=auto`` means: the public table where its file is at hand, else the project's own
-DEFAULT_BENCHMARK = {"rnn": ("nas_bench_nlp", "mini_rnn"), "bert": ("flexibert", "mini_bert")}
 
 #: groups of settings, with an example of one
 _GROUPS = {
@@ -109,9 +104,10 @@ def make(config: Mapping[str, Any]) -> Settings:
         mapping(config, key, example)
     space = spaces.get(**config["space"]).reduce(config["reduction"])
     chosen = {label: _proxy(label, options or {}, space.name) for label, options in config["proxies"].items()}
-    probe = probe_for(space.name, {k: v for k, v in config["probe"].items() if isinstance(v, Mapping)})
+    named = space.name in config["probe"]  # one that is not named has its own defaults
+    probe = space.make_probe(mapping(config["probe"], space.name, f"probe.{space.name}.steps=20") if named else None)
     trains = choice({"truth": config.get("truth", "table")}, "truth", ("table", "train")) == "train"
-    benchmark, note = _benchmark(config, space.name, trains)
+    benchmark, note = _benchmark(config, space, trains)
     settings = Settings(
         config,
         space,
@@ -132,40 +128,30 @@ def _proxy(label: str, options: Mapping[str, Any], space: str) -> Proxy:
     return proxies.get(rest.pop("name", label), space, **rest)
 
 
-def _benchmark(config: Mapping[str, Any], space: str, trains: bool) -> tuple[Benchmark | None, str]:
+def _benchmark(config: Mapping[str, Any], space: Space[Any], trains: bool) -> tuple[Benchmark | None, str]:
     options = dict(config["benchmark"])
     name = options.pop("name")
     data_dir = data_folder(config)
     if name == "none":
         return None, "benchmark=none was chosen"
     if name == "auto":
-        if space not in DEFAULT_BENCHMARK:
-            return None, f"space '{space}' has no benchmark"
-        name = _own_table(config) or DEFAULT_BENCHMARK[space][0]
-    benchmark = benchmarks.get(name, data_dir, space, **options)
-    if benchmark.space != space:
-        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
+        if not space.benchmarks:
+            return None, f"space '{space.name}' has no benchmark"
+        name = benchmarks.automatic(space, config["data_dir"], trains)
+    benchmark = benchmarks.get(name, data_dir, space.name, **options)
+    if benchmark.space != space.name:
+        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space.name]
         raise ZeronasError(
-            f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space}' was chosen; "
-            f"for it there is: {', '.join(fitting)}."
+            f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space.name}' was "
+            f"chosen; for it there is: {', '.join(fitting) or 'none'}."
         )
-    if trains and not isinstance(benchmark, MiniTable):
-        fitting = [n for n in benchmarks.BENCHMARKS if issubclass(benchmarks.BENCHMARKS.get(n), MiniTable)]
+    if trains and benchmark.protocol is None:
+        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).protocol_name is not None]
         raise ZeronasError(
             f"truth=train needs a table of the project's own ({', '.join(fitting)}), but benchmark={name} was chosen: "
             "trainings here cannot be compared with its values."
         )
     return benchmark, ""
-
-
-def _own_table(config: Mapping[str, Any]) -> str | None:
-    """Returns the project's own table where ``benchmark=auto`` means it, else None."""
-    space = config["space"]["name"]
-    if config["benchmark"].get("name") != "auto" or space not in DEFAULT_BENCHMARK:
-        return None
-    public, own = DEFAULT_BENCHMARK[space]
-    at_hand = given_folder(config["data_dir"]) is not None or benchmarks.get(public).at_hand
-    return own if config.get("truth") == "train" or not at_hand else None
 
 
 def data_folder(config: Mapping[str, Any]) -> str | None:
@@ -219,8 +205,11 @@ def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], s
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     kept["command"] = command
     space = config["space"]["name"]
-    if own := _own_table(config):
-        kept["benchmark"] = {"name": own}
+    listed = spaces.get(space)
+    if config["benchmark"].get("name") == "auto" and listed.benchmarks:
+        name = benchmarks.automatic(listed, config["data_dir"], config.get("truth") == "train")
+        if name != listed.benchmarks[0]:  # which one is meant depends on the machine, so it is named
+            kept["benchmark"] = {"name": name}
     elif config["benchmark"].get("name") == "csv":
         kept["benchmark"] = {**config["benchmark"], "sha256": fingerprint_of_table(config["benchmark"].get("file"))}
     kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}

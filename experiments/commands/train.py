@@ -19,7 +19,7 @@ from nas.core.folders import claim, made_folder, run_lock
 from nas.core.options import flag, mapping
 from nas.core.workers import out_of_memory
 from nas.report import plots
-from nas.settings import DEFAULT_BENCHMARK, data_folder
+from nas.settings import data_folder
 from nas.settings import number as checked_number
 from nas.truth import benchmarks
 from nas.truth.measures import corpus_note
@@ -29,6 +29,7 @@ from nas.truth.train.protocol import Protocol
 if TYPE_CHECKING:
     from nas.truth.train.corpus import Corpus
     from nas.truth.train.trainer import Training
+    from spaces.base import Space
 
 __all__ = ["main", "run"]
 
@@ -42,7 +43,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     from nas.truth.train.corpus import load
 
     space = spaces.get(**mapping(config, "space", "space.name=rnn"))
-    protocol = _protocol(config, space.name)
+    protocol = _protocol(config, space)
     architecture = read_architecture(space, config["arch"], data_folder(config))
     seed = checked_number(config, "seed", "seed", low=0, high=2**63 - 1)
     device = _device(config["device"])
@@ -143,12 +144,14 @@ def lines(results: dict[str, Any]) -> list[str]:
     return [*out, f"seconds: {training['seconds']:.1f} of processor time"]
 
 
-def _protocol(config: dict[str, Any], space: str) -> Protocol:
+def _protocol(config: dict[str, Any], space: Space[Any]) -> Protocol:
     fields = mapping(config, "protocol", "protocol.steps=1000")
     name = str(fields.pop("name", None))
-    protocol = protocols.get(f"mini_{space}" if name == "mini" else name, **fields)
-    if protocol.space != space:
-        raise ZeronasError(f"Protocol '{name}' trains architectures of space '{protocol.space}', but space={space}.")
+    protocol = protocols.get(space.own_protocol.name if name == "mini" else name, **fields)
+    if protocol.space != space.name:
+        raise ZeronasError(
+            f"Protocol '{name}' trains architectures of space '{protocol.space}', but space={space.name}."
+        )
     return protocol
 
 
@@ -176,9 +179,8 @@ def _folder(config: dict[str, Any], key: str, protocol: Protocol, fingerprint: s
 def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:
     """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
     value = training.value
-    benchmark = benchmarks.get(DEFAULT_BENCHMARK[protocol.space][1])
-    assert isinstance(benchmark, benchmarks.MiniTable)
-    if value is None or benchmark.sheet["protocol_hash"] != protocol.hash:
+    benchmark = benchmarks.own(spaces.get(protocol.space))
+    if value is None or not isinstance(benchmark, benchmarks.MiniTable) or benchmark.protocol.hash != protocol.hash:
         return {"standing": None, "note": ""}
     if benchmark.sheet["corpus"]["fingerprint"] != corpus.fingerprint:
         return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}

@@ -1,0 +1,107 @@
+"""Protocols: everything that decides a training apart from architecture, seed and corpus, under a name and a hash.
+
+A space whose members can be trained has a kind of protocol of its own (a subclass of ``Protocol``) and names some.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from nas.core.errors import ZeronasError
+
+__all__ = ["EOS", "MASK", "PAD", "UNKNOWN", "Protocol"]
+
+#: the ids that every vocabulary begins with; words follow, the most frequent first
+PAD, MASK, UNKNOWN, EOS = range(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What all trainings share: sizes, optimiser, schedule, text per update, when and on what the loss is taken.
+
+    Attributes:
+        name: of the protocol; not part of its hash.
+        vocabulary: number of token ids V, special ones included.
+        cutoffs: first ids of the clusters of the adaptive softmax (Grave et al. 2017, arXiv 1609.04309); ids are in
+            order of frequency, so that the tail costs little. The loss is that of the whole distribution.
+        seeds: the first is that of every training; the others repeat some for the noise ceiling.
+        steps: updates.
+        batch: streams or windows B of an update.
+        sequence: tokens T of each; an update sees B * T.
+        optimiser: "adamw" (betas .9, .999) or "sgd" (no momentum).
+        learning_rate: the highest, after ``warmup`` updates.
+        warmup: updates of linear warm-up.
+        schedule: after the warm-up "cosine", down to 0 at the last update, or "constant".
+        clip: largest norm of the gradient.
+        weight_decay: decoupled with adamw, of the gradient with sgd.
+        dropout: share dropped; where, the space's language model says.
+        evaluations: how often the validation loss is taken, at equal distances, the last time after the last update.
+        validation_tokens: tokens it is taken over at the most.
+    """
+
+    #: name of the space whose architectures it trains
+    space: ClassVar[str]
+
+    name: str
+    vocabulary: int = 10_000
+    cutoffs: tuple[int, ...] = (1_000, 4_000)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int
+    batch: int
+    sequence: int
+    optimiser: str = "adamw"
+    learning_rate: float
+    warmup: int = 0
+    schedule: str = "cosine"
+    clip: float = 1.0
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    evaluations: int = 8
+    validation_tokens: int = 30_000
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits over the class's name and every field but the protocol's name."""
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k != "name"}
+        text = json.dumps({"kind": type(self).__name__, **fields}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def shortest_text(self) -> int:
+        """Tokens that a text to train on must have: those of one window of T inputs and their last target."""
+        return self.sequence + 1
+
+    def check(self) -> None:
+        """Checks what the space's language model limits beyond the kinds and ranges of the fields.
+
+        Raises:
+            ZeronasError: a field is beyond its limit.
+        """
+
+    def evaluated(self, step: int) -> bool:
+        """Whether the validation loss is taken after update ``step`` (counted from 1)."""
+        return step * self.evaluations // self.steps > (step - 1) * self.evaluations // self.steps
+
+    def updates(self, fidelity: float) -> int:
+        """Returns the last evaluated number of updates at or before a share of the protocol.
+
+        Raises:
+            ZeronasError: the loss is not taken that early.
+        """
+        wanted = min(self.steps, math.floor(fidelity * self.steps + 1e-6))
+        for step in range(wanted, 0, -1):
+            if self.evaluated(step):
+                return step
+        raise ZeronasError(
+            f"Protocol '{self.name}' takes its loss {self.evaluations} times in {self.steps:,} updates, so there is no "
+            f"truth at a share of {fidelity:g}; the smallest is 1/{self.evaluations}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
