@@ -54,9 +54,9 @@ def guarded(command: Callable[[], int | None]) -> int:
     may own one of them.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises instead of printing a traceback of its own
-    sys.argv[1:] = _open_mappings(sys.argv[1:])
     try:
         _check_packages()
+        sys.argv[1:] = _open_mappings(sys.argv[1:])
         return int(command() or 0)
     except ZeronasError as error:
         print(sentence(error), file=sys.stderr)
@@ -90,8 +90,14 @@ def _usage() -> str:
 
 
 def _open_mappings(arguments: Sequence[str]) -> list[str]:
-    # These are open mappings: features and fields are added to them, which hydra spells with ++.
-    return [f"++{a}" if re.match(r"(reduction|protocol)\.\w", a) else a for a in arguments]
+    # These are open mappings: features, fields and the probes of plug-ins' spaces, which no file of conf/probe knows,
+    # are added to them, which hydra spells with ++.
+    from spaces import SPACES
+
+    known = (Path(__file__).resolve().parent.parent / "conf" / "probe" / "micro.yaml").read_text(encoding="utf-8")
+    others = [re.escape(name) for name in SPACES if not re.search(rf"^{re.escape(name)}:", known, re.MULTILINE)]
+    names = "|".join(["reduction", "protocol", *(f"probe\\.{name}" for name in others)])
+    return [f"++{a}" if re.match(rf"({names})\.\w", a) else a for a in arguments]
 
 
 def _check_packages() -> None:

@@ -38,7 +38,7 @@ def composition_sentence(error: Exception) -> str | None:
             return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
         return f"There is no configuration '{error.missing_cfg_file}'."
     if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        groups = [path.name for path in _conf().iterdir() if path.is_dir()]
+        groups = {path.name for folder in _folders() for path in folder.iterdir() if path.is_dir()}
         for group, equals, value in (argument.partition("=") for argument in sys.argv[1:]):
             if equals and group in groups and not re.fullmatch(r"[\w.-]+", value.replace("null", "")):
                 return f"{group} must be one of {', '.join(_choices(group))}, but got {value[:60]}."
@@ -71,12 +71,14 @@ def composition_sentence(error: Exception) -> str | None:
     return text
 
 
-def _conf() -> Path:
-    return Path(__file__).resolve().parent.parent / "conf"
+def _folders() -> list[Path]:
+    from experiments.commands.app import folders
+
+    return folders()
 
 
 def _choices(group: str) -> list[str]:
-    return sorted(path.stem for path in _conf().glob(f"{group}/*.yaml")) if group else []
+    return sorted({path.stem for folder in _folders() for path in folder.glob(f"{group}/*.yaml")}) if group else []
 
 
 @cache
@@ -84,11 +86,10 @@ def _known_keys() -> list[str]:
     from omegaconf import OmegaConf
 
     keys: set[str] = set()
-    folder = _conf()
-    for path in sorted(folder.glob("**/*.yaml")):
+    for path in [path for folder in _folders() for path in sorted(folder.glob("**/*.yaml"))]:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         package = re.match(r"# @package (\S+)", path.read_text(encoding="utf-8"))
-        prefix = "" if path.parent == folder else f"{path.parent.name}."
+        prefix = "" if path.parent in _folders() else f"{path.parent.name}."
         if package:
             prefix = "" if package.group(1) == "_global_" else f"{package.group(1)}."
         if isinstance(loaded, dict):

@@ -20,7 +20,7 @@ from annotated_types import Ge, Le
 
 import proxies
 import spaces
-from nas.core.errors import ZeronasError
+from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.files import versions
 from nas.core.options import (
     Choice,
@@ -38,17 +38,14 @@ from nas.core.options import (
 )
 from nas.engine.evaluate import Task
 from nas.truth import benchmarks
-from nas.truth.benchmarks import Benchmark, MiniTable
+from nas.truth.benchmarks import Benchmark
 from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
-from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
-from proxies.probes import probe_for
 from spaces.base import Space
 from spaces.record import Probe
 from spaces.tokens import fingerprint
 
 __all__ = [
-    "DEFAULT_BENCHMARK",
     "CompareSettings",
     "Executor",
     "RankSettings",
@@ -63,8 +60,6 @@ __all__ = [
     "read",
 ]
 
-#: space -> what ``benchmark=auto`` means: the public table where its file is at hand, else the project's own
-DEFAULT_BENCHMARK = {"rnn": ("nas_bench_nlp", "mini_rnn"), "bert": ("flexibert", "mini_bert")}
 
 #: keys that do not change what an architecture scores or which are asked for
 _NOT_IDENTITY = frozenset(
@@ -298,12 +293,12 @@ class Settings(Generic[S]):
         kept = {key: value for key, value in self.config.items() if key not in _NOT_IDENTITY}
         kept["command"] = self.given.command
         space, table = self.space.name, self.benchmark
-        if self.given.benchmark.name == "auto" and isinstance(table, MiniTable):
-            kept["benchmark"] = {"name": table.name}
+        if self.given.benchmark.name == "auto" and table is not None and table.name != self.space.benchmarks[0]:
+            kept["benchmark"] = {"name": table.name}  # which one is meant depends on the machine, so it is named
         elif self.given.benchmark.name == "csv":
             digest = fingerprint_of_table(self.given.benchmark.options.get("file"))
             kept["benchmark"] = {"name": "csv", **self.given.benchmark.options, "sha256": digest}
-        kept["probe"] = {"name": self.given.probe.name, **self.given.probe.options[space]}
+        kept["probe"] = {"name": self.given.probe.name, **(self.given.probe.options.get(space) or {})}
         kept["tokens"] = fingerprint(getattr(self.probe, "text", None))
         return json.dumps(kept, sort_keys=True, default=str)
 
@@ -337,8 +332,8 @@ def make(config: Mapping[str, Any], kind: type[Q]) -> Settings[Q]:
         raise ZeronasError("At least one proxy is needed, but proxy=[] was given; for example proxy=hidden_covariance.")
     space = spaces.get(given.space.name, **given.space.options).reduce(given.reduction)
     chosen = {label: _proxy(given, label, options, space.name) for label, options in (given.proxies or {}).items()}
-    probe = probe_for(space.name, given.probe.options)
-    benchmark, note = _benchmark(given, space.name)
+    probe = _probe(given, space)
+    benchmark, note = _benchmark(given, space)
     settings = Settings(given, space, probe, chosen, benchmark, note, config)
     settings.task()  # a proxy that does not fit the space is found before anything is computed
     return settings
@@ -354,25 +349,35 @@ def _proxy(given: SharedSettings, label: str, options: Any, space: str) -> Proxy
     return proxies.get(chosen.name, space, **chosen.options)
 
 
-def _benchmark(given: SharedSettings, space: str) -> tuple[Benchmark | None, str]:
+def _probe(given: SharedSettings, space: Space[Any]) -> Probe:
+    for name, options in given.probe.options.items():  # those of the other spaces are checked too
+        if name not in spaces.SPACES:
+            known = [f"probe.{one}" for one in ("name", *spaces.SPACES)]
+            raise ZeronasError(
+                f"{_owner(given.command)} has no option {shown(f'probe.{name}')}.{did_you_mean(f'probe.{name}', known)}"
+            )
+        if name != space.name:
+            spaces.get(name).make_probe(options)
+    return space.make_probe(given.probe.options.get(space.name))  # one that is not named has its own defaults
+
+
+def _benchmark(given: SharedSettings, space: Space[Any]) -> tuple[Benchmark | None, str]:
     name = given.benchmark.name
     if name == "none":
         return None, "benchmark=none was chosen"
     if name == "auto":
-        if space not in DEFAULT_BENCHMARK:
-            return None, f"space '{space}' has no benchmark"
-        public, own = DEFAULT_BENCHMARK[space]
-        at_hand = given_folder(given.data_dir) is not None or benchmarks.get(public).at_hand
-        name = own if given.trains or not at_hand else public
-    benchmark = benchmarks.get(name, given.data_dir, space, **given.benchmark.options)
-    if benchmark.space != space:
-        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space]
+        if not space.benchmarks:
+            return None, f"space '{space.name}' has no benchmark"
+        name = benchmarks.automatic(space, given.data_dir, given.trains)
+    benchmark = benchmarks.get(name, given.data_dir, space.name, **given.benchmark.options)
+    if benchmark.space != space.name:
+        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space.name]
         raise ZeronasError(
-            f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space}' was chosen; "
-            f"for it there is: {', '.join(fitting)}."
+            f"Benchmark '{name}' holds architectures of space '{benchmark.space}', but space '{space.name}' was "
+            f"chosen; for it there is: {', '.join(fitting) or 'none'}."
         )
-    if given.trains and not isinstance(benchmark, MiniTable):
-        fitting = [n for n in benchmarks.BENCHMARKS if issubclass(benchmarks.BENCHMARKS.get(n), MiniTable)]
+    if given.trains and benchmark.protocol is None:
+        fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).protocol_name is not None]
         raise ZeronasError(
             f"truth=train needs a table of the project's own ({', '.join(fitting)}), but benchmark={name} was chosen: "
             "trainings here cannot be compared with its values."

@@ -1,12 +1,17 @@
 """What a search space is: it makes architectures and knows their neighbours, shapes and modules.
 
 To add a space: subclass ``Space``, register it in ``spaces.SPACES``, add ``conf/space/NAME.yaml``, and add one line
-to ``tests/conformance``. Architectures are immutable values; all randomness comes from the generator passed in, so
-the same generator state gives the same architecture in another process.
+to ``tests/conformance``. What belongs to it hangs on the class: its probe, without which nothing can be
+scored, its language model and protocols, without which nothing can be trained, its benchmarks, its keys and its
+well-known members. A space of another package registers itself by an entry point (see ``nas.core.registry``).
+
+Architectures are immutable values; all randomness comes from the generator passed in, so the same generator state
+gives the same architecture in another process.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +20,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, run
 import numpy as np
 
 from nas.core.errors import ZeronasError
+from nas.core.options import construct
 from spaces.rules import Feature, Rule
 
 if TYPE_CHECKING:
     import networkx as nx
     import optuna
     import torch
+
+    from spaces.language_model import LanguageModel
+    from spaces.protocol import Protocol as TrainingProtocol
+    from spaces.record import Probe
 
 __all__ = ["Architecture", "Counts", "Space"]
 
@@ -71,11 +81,62 @@ class Space(ABC, Generic[A]):
     Attributes:
         name: the registered name.
         rule: the reduction in force (empty for the whole space).
+        probe: class of its probe, a dataclass whose fields are the probe's settings; None where it has none.
+        protocols: name -> protocol that its members are trained under; the first is its own, the default one.
+        benchmarks: names of the benchmarks that ``benchmark=auto`` chooses from: the first that is at hand, or, where
+            what is missing is to be trained, the first that training can extend.
+        key_pattern: regular expression of its keys, which begin with ``NAME-``; "" where hexadecimal digits follow.
     """
 
     kind: ClassVar[str] = "Space"
     name: str
     rule: Rule
+    probe: ClassVar[type[Probe] | None] = None
+    protocols: ClassVar[Mapping[str, TrainingProtocol]] = {}
+    benchmarks: ClassVar[tuple[str, ...]] = ()
+    key_pattern: ClassVar[str] = ""
+
+    def is_key(self, text: str) -> bool:
+        """Returns whether a text has the form of the keys of this space."""
+        return bool(re.fullmatch(self.key_pattern or rf"{re.escape(self.name)}-[0-9a-f]+", text))
+
+    @property
+    def known(self) -> Mapping[str, A]:
+        """Name -> architecture, of those that are known by a name."""
+        return {}
+
+    @property
+    def own_protocol(self) -> TrainingProtocol:
+        """The first of its protocols.
+
+        Raises:
+            ZeronasError: it has none.
+        """
+        if not self.protocols:
+            raise ZeronasError(f"Space '{self.name}' has no language model, so its members cannot be trained.")
+        return next(iter(self.protocols.values()))
+
+    def language_model(self, architecture: A, protocol: TrainingProtocol, vocabulary: int) -> LanguageModel:
+        """Returns the untrained model that an architecture is trained as; weights come from torch's global generator.
+
+        Args:
+            protocol: one of the kind of ``protocols``.
+            vocabulary: number of ids of the corpus, which may be fewer than the protocol allows.
+
+        Raises:
+            ZeronasError: the space has no language model.
+        """
+        raise ZeronasError(f"Space '{self.name}' has no language model, so its members cannot be trained.")
+
+    def make_probe(self, settings: Mapping[str, Any] | None = None) -> Probe:
+        """Returns its probe, with some of the probe's settings changed.
+
+        Raises:
+            ZeronasError: the space has no probe, or a setting is unknown or out of its range.
+        """
+        if self.probe is None:
+            raise ZeronasError(f"Space '{self.name}' has no probe, so its members cannot be scored.")
+        return construct(self.probe, f"The probe of space '{self.name}'", {} if settings is None else settings)
 
     @property
     @abstractmethod

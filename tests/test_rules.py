@@ -79,7 +79,7 @@ def test_json_form_is_read_back() -> None:
         ({"linears": 10}, "The reduction wants linears=10, but linears is a number from 0 to 9."),
         ({"linears": "3"}, "The reduction wants linears='3', but linears is a number from 0 to 9."),
         ({"linears": True}, "The reduction wants linears=True, but linears is a number from 0 to 9."),
-        ({"linears": None}, "The reduction wants linears=None, but linears is a number from 0 to 9."),
+        ({"linears": None}, "The reduction wants linears=null, but linears is a number from 0 to 9."),
         ({"linears": math.nan}, "The reduction wants linears=nan, but linears is a number from 0 to 9."),
         ({"cost": -1}, "The reduction wants cost=-1, but cost is a number from 0 to inf."),
         (

@@ -1,27 +1,24 @@
-"""Finds the architecture that a command line names: a file, a run folder, a key of a table, or a known cell."""
+"""Finds the architecture that a command line names: a file, a run folder, a key of a table, or a known name."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
+import spaces
 from nas.core.errors import ZeronasError
 from nas.core.options import shown
 from nas.truth import benchmarks
 from nas.truth.benchmarks.data import MissingFile
 from spaces.base import Space
-from spaces.rnn import NAMED_CELLS, named_cell
 
 __all__ = ["read_architecture"]
 
-_KEY = re.compile(r"rnn-[0-9a-f]{20}|bert-[0-9a-f]{16}")
-
 
 def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None) -> Any:
-    """Returns the architecture given as a file of JSON, JSON, decoded JSON, a run folder, a key, or a known cell.
+    """Returns the architecture given as a file of JSON, JSON, decoded JSON, a run folder, a key, or a known name.
 
     A run folder (or its results.json) stands for what the search found, or what was trained; a key is looked for in the
     tables that are at hand.
@@ -29,17 +26,20 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
     Raises:
         ZeronasError: nothing given, no such file or key, or a malformed architecture.
     """
-    known = f", or one of {', '.join(NAMED_CELLS)}" if space.name == "rnn" else ""
+    known = f", or one of {', '.join(space.known)}" if space.known else ""
     if given is None:
         raise ZeronasError(
             f"An architecture is needed: arch=FILE with its JSON, a run folder, a key of a table{known}."
         )
     if not isinstance(given, str):
         return space.parse(given)
-    if space.name == "rnn" and given in NAMED_CELLS:
-        return named_cell(given)
-    if _KEY.fullmatch(given):
+    if given in space.known:
+        return space.known[given]
+    if space.is_key(given):
         return _by_key(space, given, data_dir)
+    for other in spaces.SPACES:
+        if spaces.get(other).is_key(given):
+            raise ZeronasError(f"'{given}' is the key of an architecture of space '{other}', but space={space.name}.")
     if given.lstrip().startswith(("{", "[", '"')):
         return space.parse(given)
     path = Path(given)

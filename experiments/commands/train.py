@@ -19,7 +19,7 @@ from nas.core.folders import claimed
 from nas.core.options import Choice, shown
 from nas.core.workers import out_of_memory
 from nas.report import plots
-from nas.settings import DEFAULT_BENCHMARK, TrainSettings, read
+from nas.settings import TrainSettings, read
 from nas.truth import benchmarks
 from nas.truth.measures import corpus_note
 from nas.truth.train import protocol as protocols
@@ -28,6 +28,7 @@ from nas.truth.train.protocol import Protocol
 if TYPE_CHECKING:
     from nas.truth.train.corpus import Corpus
     from nas.truth.train.trainer import Training
+    from spaces.base import Space
 
 __all__ = ["main", "run"]
 
@@ -42,7 +43,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
 
     given = read(config, TrainSettings)
     space = spaces.get(given.space.name, **given.space.options)
-    protocol = _protocol(given.protocol, space.name)
+    protocol = _protocol(given.protocol, space)
     architecture = read_architecture(space, given.arch, given.data_dir)
     device = _device(given.device)
     corpus = load(given.corpus, protocol.vocabulary)
@@ -141,11 +142,11 @@ def lines(results: dict[str, Any]) -> list[str]:
     return [*out, f"seconds: {training['seconds']:.1f} of processor time"]
 
 
-def _protocol(chosen: Choice, space: str) -> Protocol:
-    protocol = protocols.get(f"mini_{space}" if chosen.name == "mini" else chosen.name, **chosen.options)
-    if protocol.space != space:
+def _protocol(chosen: Choice, space: Space[Any]) -> Protocol:
+    protocol = protocols.get(space.own_protocol.name if chosen.name == "mini" else chosen.name, **chosen.options)
+    if protocol.space != space.name:
         raise ZeronasError(
-            f"Protocol '{chosen.name}' trains architectures of space '{protocol.space}', but space={space}."
+            f"Protocol '{chosen.name}' trains architectures of space '{protocol.space}', but space={space.name}."
         )
     return protocol
 
@@ -166,9 +167,8 @@ def _device(wanted: str) -> str:
 def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[str, Any]:
     """Returns the place among a table's values, where protocol and text are the table's own, and a note if only one."""
     value = training.value
-    benchmark = benchmarks.get(DEFAULT_BENCHMARK[protocol.space][1])
-    assert isinstance(benchmark, benchmarks.MiniTable)
-    if value is None or benchmark.sheet["protocol_hash"] != protocol.hash:
+    benchmark = benchmarks.own(spaces.get(protocol.space))
+    if value is None or not isinstance(benchmark, benchmarks.MiniTable) or benchmark.protocol.hash != protocol.hash:
         return {"standing": None, "note": ""}
     if benchmark.sheet["corpus"]["fingerprint"] != corpus.fingerprint:
         return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}

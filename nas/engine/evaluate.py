@@ -48,8 +48,14 @@ class Task:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
+        gives = getattr(self.probe, "gives", None)
         for label, proxy in self.proxies.items():
-            if self.space.name not in proxy.spaces:
+            if gives is not None and not proxy.needs <= gives:
+                raise ZeronasError(
+                    f"Proxy '{label}' needs {', '.join(sorted(proxy.needs - gives))}, which the probe of space "
+                    f"'{self.space.name}' does not give."
+                )
+            if gives is None and self.space.name not in proxy.spaces:
                 raise ZeronasError(
                     f"Proxy '{label}' does not apply to space '{self.space.name}', only to: {', '.join(proxy.spaces)}."
                 )

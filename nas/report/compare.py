@@ -125,7 +125,7 @@ def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
         "proxy options": config["proxies"].get(run["fitness"]),
         "probe": run["probe"],
         "probe settings": config["probe"].get(run["space"]),
-        "reading": config.get("bert_reading") if run["space"] == "bert" else None,
+        "reading": config["space"].get("reading"),
         "budget": config["budget"],
         "verify": config["verify"],
     }

@@ -14,6 +14,7 @@ from nas.report import plots
 from nas.settings import SearchSettings, Settings
 from nas.truth.benchmarks import Benchmark, Entry, Standing
 from nas.truth.outcome import Query, Scored
+from spaces.base import Space
 
 __all__ = ["found", "report"]
 
@@ -56,7 +57,7 @@ def report(
     chosen, reason = found(scored, queries, fitness, benchmark.sign if benchmark else 1.0)
     truth = {s.architecture.key: _entry(benchmark, s.architecture) for s in scored}
     labels = list(settings.proxies)
-    _write_table(folder, scored, labels, truth)
+    _write_table(folder, settings.space, scored, labels, truth)
     results: dict[str, Any] = {
         "command": "search",
         "space": settings.space.name,
@@ -91,22 +92,18 @@ def _entry(benchmark: Benchmark | None, architecture: Any) -> Entry | None:
     return benchmark.lookup(architecture) if benchmark else None
 
 
-def _write_table(folder: Path, scored: Sequence[Scored], labels: list[str], truth: dict[str, Entry | None]) -> None:
+def _write_table(
+    folder: Path, space: Space[Any], scored: Sequence[Scored], labels: list[str], truth: dict[str, Entry | None]
+) -> None:
     rows = []
     for s in scored:
         scores = [s.evaluation.scores[label].value for label in labels]
         reasons = [f"{label}: {s.evaluation.scores[label].reason}" for label in labels]
         failed = "; ".join(r for r, v in zip(reasons, scores, strict=True) if v is None)
         entry = truth[s.architecture.key]
-        text = _one_line(s.architecture)
+        text = space.format(s.architecture)
         rows.append([s.index, s.architecture.key, *scores, failed, None if entry is None else entry.value, text])
     write_csv(folder / "table.csv", ["index", "key", *labels, "failure", "truth", "architecture"], rows)
-
-
-def _one_line(architecture: Any) -> str:
-    import json
-
-    return json.dumps(architecture.to_json(), separators=(",", ":"))
 
 
 def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:

@@ -18,12 +18,17 @@ from nas.core.options import Size, validated
 from spaces.base import Counts, Space
 from spaces.bert.config import DEPTHS, HIDDEN_SIZES, OPERATIONS, SIZES, TYPE_OF, BertConfig, Layer, parse_config
 from spaces.bert.counts import count
+from spaces.bert.probe import BertProbe
+from spaces.bert.protocol import PROTOCOLS, BertProtocol
 from spaces.bert.readings import VOCABULARY, check_reading, plan
 from spaces.rules import Feature, Rule
 
 if TYPE_CHECKING:
     import optuna
     import torch
+
+    from spaces.bert.language_model import MaskedModel
+    from spaces.protocol import Protocol
 
 __all__ = ["BertSpace"]
 
@@ -67,6 +72,10 @@ class BertSpace(Space[BertConfig]):
     """
 
     name = "bert"
+    probe = BertProbe
+    protocols = PROTOCOLS
+    benchmarks = ("flexibert", "mini_bert")
+    key_pattern = "bert-[0-9a-f]{16}"
 
     @validated
     def __init__(self, reading: str = "stated", vocabulary: Size = VOCABULARY, rule: Rule | None = None) -> None:
@@ -137,6 +146,13 @@ class BertSpace(Space[BertConfig]):
         from spaces.bert.module import BertEncoder
 
         return BertEncoder(plan(architecture, self.reading), **{"vocabulary": self.vocabulary, **sizes})
+
+    def language_model(self, architecture: BertConfig, protocol: Protocol, vocabulary: int) -> MaskedModel:
+        """Returns a masked language model of the configuration, stated reading whatever the space's is."""
+        from spaces.bert.language_model import MaskedModel
+
+        assert isinstance(protocol, BertProtocol)
+        return MaskedModel(architecture, protocol, vocabulary)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> BertConfig:
         """Builds a member from suggestions named hidden_size, layers, layer1.operation, layer1.heads and so on.

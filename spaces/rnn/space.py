@@ -11,13 +11,17 @@ from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
 from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell
 from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
-from spaces.rnn.generator import generate
+from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
+from spaces.rnn.probe import RNNProbe
+from spaces.rnn.protocol import PROTOCOLS, RNNProtocol
 from spaces.rules import Feature, Rule
 
 if TYPE_CHECKING:
     import optuna
 
+    from spaces.protocol import Protocol
+    from spaces.rnn.language_model import WordModel
     from spaces.rnn.module import CellRNN
 
 __all__ = ["RNNSpace"]
@@ -44,10 +48,19 @@ class RNNSpace(Space[Cell]):
     """
 
     name = "rnn"
+    probe = RNNProbe
+    protocols = PROTOCOLS
+    benchmarks = ("nas_bench_nlp", "mini_rnn")
+    key_pattern = "rnn-[0-9a-f]{20}"
 
     def __init__(self, sizes: Mapping[str, Any] | None = None, rule: Rule | None = None) -> None:
         self.sizes = shapes.RNNSizes.of({} if sizes is None else sizes)
         self.rule = rule or Rule()
+
+    @property
+    def known(self) -> Mapping[str, Cell]:
+        """The hand-written cells of NAS-Bench-NLP: RNN, LSTM, GRU."""
+        return {name: named_cell(name) for name in NAMED_CELLS}
 
     @property
     def feature_specs(self) -> Mapping[str, Feature]:
@@ -118,6 +131,13 @@ class RNNSpace(Space[Cell]):
         from spaces.rnn.module import CellRNN
 
         return CellRNN(architecture, **sizes)
+
+    def language_model(self, architecture: Cell, protocol: Protocol, vocabulary: int) -> WordModel:
+        """Returns a word-level language model of a stack of the cell."""
+        from spaces.rnn.language_model import WordModel
+
+        assert isinstance(protocol, RNNProtocol)
+        return WordModel(architecture, protocol, vocabulary)
 
     def neighbours(self, architecture: Cell) -> Iterator[Cell]:
         """Yields all distinct members one edit away, kind by kind (see ``spaces.rnn.edits``)."""

@@ -27,13 +27,13 @@ from nas.truth import benchmarks, measures
 from nas.truth.benchmarks import base, mini
 from nas.truth.benchmarks.mini import MiniRNN
 from nas.truth.train import corpus as corpora
-from nas.truth.train import protocol as protocols
 from nas.truth.train.table import read_lines, train_all
 from nas.truth.train.trainer import load_model
 from proxies.base import Score
 from spaces.rnn import named_cell
+from spaces.rnn.protocol import PROTOCOLS, RNNProtocol
 
-TINY = protocols.RNNProtocol(
+TINY = RNNProtocol(
     name="mini_rnn",
     steps=20,
     batch=4,
@@ -139,7 +139,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = dataclasses.replace(corpora.from_files(text, 40), made_of={"torch": "1"})
     monkeypatch.setattr(corpora, "docstrings", lambda vocabulary=40: small)
     monkeypatch.setattr(tables, "docstrings", lambda vocabulary=40: small)
-    monkeypatch.setitem(protocols.PROTOCOLS, "mini_rnn", TINY)
+    monkeypatch.setitem(PROTOCOLS, "mini_rnn", TINY)
     folder = tmp_path / "tables"
     monkeypatch.setattr(mini, "TABLES", folder)
     monkeypatch.setattr(tables, "TABLES", folder)

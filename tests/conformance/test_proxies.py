@@ -18,21 +18,39 @@ import spaces
 from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Task
 from proxies.base import NEEDS, Needs, Proxy, Record
-from proxies.probes import PROBES, probe_for
 
 #: a smaller probe of each space: what a proxy sees is of the same kind as in a real run
 MICRO: dict[str, dict[str, Any]] = {
     "rnn": {"embedding": 8, "hidden": [10, 10, 8], "batch": 5, "steps": 6, "vocabulary": 50},
     "bert": {"batch": 5, "steps": 8, "vocabulary": 50},
+    "stack": {"embedding": 8, "batch": 5, "steps": 6, "vocabulary": 50},
 }
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
-CASES = [(name, space) for name in proxies.PROXIES for space in proxies.kinds_of(name)]
-
-
 #: small members, and BERT ones that have the attention which some proxies look at
-RULES: dict[str, dict[str, Any]] = {"rnn": {}, "bert": {"layers": 2, "hidden_size": 128, "operation_type": "SA"}}
+RULES: dict[str, dict[str, Any]] = {
+    "rnn": {},
+    "bert": {"layers": 2, "hidden_size": 128, "operation_type": "SA"},
+    "stack": {},
+}
 SPACES = {name: spaces.get(name).reduce(rule) for name, rule in RULES.items()}
+
+
+def probe_of(space: str) -> Any:
+    return SPACES[space].make_probe(MICRO[space])
+
+
+def spaces_of(name: str) -> list[str]:
+    """Names of the spaces that a proxy applies to: those it names, and those whose probe gives what it needs.
+
+    What is defined for BERT alone reads what only its encoder has.
+    """
+    kinds, needs = proxies.kinds_of(name), proxies.get(name).needs
+    gives = {space: getattr(spaces.get(space).probe, "gives", frozenset()) for space in spaces.SPACES}
+    return [*kinds, *(space for space in gives if space not in kinds and "rnn" in kinds and needs <= gives[space])]
+
+
+CASES = [(name, space) for name in proxies.PROXIES for space in spaces_of(name)]
 
 
 @cache
@@ -43,7 +61,7 @@ def architectures(space: str, n: int = 3) -> tuple[Any, ...]:
 
 def scores(space: str, names: Iterable[str], items: Iterable[Any], seed: int = 0) -> list[dict[str, Any]]:
     """One probe pass for each architecture, whatever the number of proxies."""
-    run = Task(SPACES[space], probe_for(space, MICRO), {name: proxies.get(name, space) for name in names}, seed)
+    run = Task(SPACES[space], probe_of(space), {name: proxies.get(name, space) for name in names}, seed)
     return [{label: (score.value, score.reason) for label, score in run(item).scores.items()} for item in items]
 
 
@@ -56,7 +74,7 @@ def together(space: str, seed: int = 0) -> list[dict[str, Any]]:
 def test_everything_registered_is_covered() -> None:
     assert {name for name, _ in CASES} == set(proxies.PROXIES)
     assert {space for _, space in CASES} <= set(spaces.SPACES)
-    assert set(MICRO) == set(RULES) == set(PROBES) == set(spaces.SPACES)
+    assert set(MICRO) == set(RULES) == set(spaces.SPACES)
 
 
 @pytest.mark.parametrize("name", proxies.PROXIES.names())
@@ -115,7 +133,7 @@ def test_equal_cells_score_equally() -> None:
 def test_proxies_only_look(name: str, space: str) -> None:
     """A proxy reads what it declared to need, changes nothing in the record, and keeps no state."""
     proxy = proxies.get(name, space)
-    probe = probe_for(space, MICRO)
+    probe = probe_of(space)
     a, b = (probe.observe(SPACES[space], item, Needs.union([proxy]), 0) for item in architectures(space)[:2])
     before = [h.clone() for h in a.hidden]
     first = proxy(a)
@@ -132,7 +150,7 @@ def test_proxies_only_look(name: str, space: str) -> None:
 def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value: float) -> None:
     proxy = proxies.get(name, space)
     item = architectures(space)[0]
-    record: Record = probe_for(space, MICRO).observe(SPACES[space], item, Needs.union([proxy]), 0)
+    record: Record = probe_of(space).observe(SPACES[space], item, Needs.union([proxy]), 0)
     record.hidden = [h.clone() for h in record.hidden]
     record.hidden[proxy.layers - 1][1, 0, 0] = value
     score = proxy.score(record)
@@ -147,5 +165,5 @@ def test_a_proxy_of_another_space_is_refused() -> None:
             return 0.0
 
     with pytest.raises(ZeronasError) as error:
-        Task(spaces.get("bert"), probe_for("bert", MICRO), {"e": Elsewhere()}, 0)
+        Task(spaces.get("bert"), probe_of("bert"), {"e": Elsewhere()}, 0)
     assert str(error.value) == "Proxy 'e' does not apply to space 'bert', only to: rnn."

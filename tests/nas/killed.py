@@ -49,9 +49,9 @@ def tiny(folder: Path) -> None:
     """Puts a tiny table in the place of mini_rnn."""
     from experiments.mini import tables
     from nas.truth.benchmarks import mini
-    from nas.truth.train import protocol as protocols
     from nas.truth.train.table import train_all
     from spaces.rnn import named_cell
+    from spaces.rnn import protocol as protocols
 
     made = protocols.RNNProtocol(
         name="mini_rnn",

@@ -24,14 +24,17 @@ from nas.core.lines import append_shared
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
 from nas.truth.train import sealed, trainer
-from nas.truth.train.corpus import EOS, MASK, UNKNOWN, Corpus, from_files
-from nas.truth.train.models import MaskedModel, WordModel, make_model, scaled
-from nas.truth.train.protocol import BertProtocol, RNNProtocol
+from nas.truth.train.corpus import Corpus, from_files
 from nas.truth.train.table import Job, read_lines, train_all
-from nas.truth.train.trainer import CHECKPOINT, load_model, save_model, train
+from nas.truth.train.trainer import CHECKPOINT, load_model, make_model, save_model, train
 from spaces.bert.config import BertConfig, Layer
+from spaces.bert.language_model import MaskedModel, scaled
+from spaces.bert.protocol import BertProtocol
 from spaces.bert.readings import plan
+from spaces.protocol import EOS, MASK, UNKNOWN
 from spaces.rnn import named_cell
+from spaces.rnn.language_model import WordModel
+from spaces.rnn.protocol import RNNProtocol
 
 PLAIN = RNNProtocol(
     name="tiny",
@@ -420,7 +423,7 @@ def test_validation_is_the_mean_loss_of_every_next_token(corpus: Corpus) -> None
     ids = torch.from_numpy(corpus.splits["valid"].astype(np.int64))[:120]  # short enough for one stream
     corpus.splits["valid"] = ids.numpy()
     with torch.no_grad():
-        hidden, _ = model._run(ids[:-1, None], None)
+        hidden, _ = model.run(ids[:-1, None], None)
         logs = model.softmax.log_prob(hidden.flatten(0, 1))
     expected = -float(logs[torch.arange(len(ids) - 1), ids[1:]].double().mean())
     assert model.validate(corpus) == pytest.approx(expected, abs=1e-6)
@@ -616,7 +619,7 @@ def test_validation_goes_through_every_stream(corpus: Corpus) -> None:
     total, count = 0.0, 0
     with torch.no_grad():
         for stream in streams:
-            hidden, _ = model._run(stream[:-1, None], None)
+            hidden, _ = model.run(stream[:-1, None], None)
             logs = model.softmax.log_prob(hidden.flatten(0, 1))
             total -= float(logs[torch.arange(71), stream[1:]].double().sum())
             count += 71

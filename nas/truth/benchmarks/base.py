@@ -21,6 +21,7 @@ from nas import judge
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
 from nas.truth.benchmarks.data import given_folder
+from spaces.protocol import Protocol
 
 __all__ = ["Benchmark", "Curve", "Datasheet", "Diverged", "Entry", "Run", "Standing", "Truth"]
 
@@ -134,6 +135,7 @@ class Benchmark(ABC):
         metric: what ``value`` is, e.g. "test loss (nats per word)".
         unit: short unit for tables and axes.
         higher_is_better: direction of ``value``.
+        protocol_name: the protocol of the space that it was trained under, where trainings here extend it, else None.
     """
 
     kind: ClassVar[str] = "Benchmark"
@@ -142,6 +144,7 @@ class Benchmark(ABC):
     metric: str
     unit: str
     higher_is_better: bool
+    protocol_name: str | None = None
 
     def __init__(self, data_dir: Path | None = None) -> None:
         self.data_dir = data_dir
@@ -225,6 +228,11 @@ class Benchmark(ABC):
         if early is not None:
             return Truth(early)
         return Truth(None, diverged.reason) if entry is None and diverged is not None else None
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """The protocol under which what it lacks can be trained, or None: nothing trained here compares with it."""
+        return None
 
     @property
     def caveat(self) -> str:

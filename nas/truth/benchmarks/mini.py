@@ -2,7 +2,7 @@
 
 Small models on the text that every installation carries (``nas.truth.train``): a truth of its own, where public tables
 are not at hand, and for BERT the only one in which the operations ran. Each table is a CSV of trainings and a
-datasheet.
+datasheet; another package's space has one of its own by a subclass of ``MiniTable`` that says where its files lie.
 """
 
 from __future__ import annotations
@@ -32,17 +32,26 @@ COLUMNS = ("key", "seed", "loss", "reason", "seconds", "parameters", "skipped", 
 
 
 class MiniTable(Benchmark):
-    """A table of this project's own trainings; one entry per architecture, its value the mean of its finite losses."""
+    """A table of trainings under a space's own protocol; one entry per architecture, the mean of its finite losses.
+
+    Attributes:
+        protocol_name: of the protocol, one of the space's.
+    """
 
     metric = "validation loss"
     unit = "nats/token"
     higher_is_better = False
     protocol_name: str
 
+    @property
+    def folder(self) -> Path:
+        """Where NAME.csv and NAME.json lie."""
+        return TABLES
+
     @cached_property
     def sheet(self) -> dict[str, Any]:
         """The datasheet's file: protocol, corpus, versions, machine, date, noise."""
-        path = TABLES / f"{self.name}.json"
+        path = self.folder / f"{self.name}.json"
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
@@ -108,7 +117,7 @@ class MiniTable(Benchmark):
     @cached_property
     def trainings(self) -> list[dict[str, str]]:
         """The rows of the table, as text."""
-        path = TABLES / f"{self.name}.csv"
+        path = self.folder / f"{self.name}.csv"
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
@@ -152,7 +161,7 @@ class MiniTable(Benchmark):
             title=sheet["title"],
             source=f"trained by this project, {sheet['date']}",
             licence="Apache-2.0",
-            files=(f"nas/truth/benchmarks/tables/{self.name}.csv", f"nas/truth/benchmarks/tables/{self.name}.json"),
+            files=tuple(_shown(self.folder / f"{self.name}.{ending}") for ending in ("csv", "json")),
             rows=len(self.trainings),
             kept=sum(len(entry.runs) for entry in entries),
             unique=len(entries),
@@ -166,6 +175,12 @@ def _mean_curve(curves: Sequence[Mapping[float, float]]) -> Curve:
     """Returns the mean of several trainings' curves, over the shares at which all of them have a finite loss."""
     shares = sorted(set(curves[0]).intersection(*curves[1:]))
     return tuple((share, math.fsum(curve[share] for curve in curves) / len(curves)) for share in shares)
+
+
+def _shown(path: Path) -> str:
+    """Returns a path as the datasheet has it: from zeronas's own folder where it is part of it."""
+    home = Path(__file__).resolve().parents[3]
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
 
 
 class MiniRNN(MiniTable):

@@ -27,14 +27,14 @@ import numpy as np
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
 from nas.core.files import replacing
+from spaces.protocol import EOS, UNKNOWN
 
-__all__ = ["EOS", "MASK", "PACKAGES", "PAD", "SPLITS", "UNKNOWN", "Corpus", "docstrings", "from_files", "load"]
+__all__ = ["PACKAGES", "SPLITS", "Corpus", "docstrings", "from_files", "load"]
 
 PACKAGES = ("networkx", "numpy", "scipy", "torch")
 SPLITS = ("train", "valid", "test")
 
-#: ids of the special tokens; words follow, the most frequent of the training split first
-PAD, MASK, UNKNOWN, EOS = range(4)
+#: the words of the ids PAD, MASK, UNKNOWN, EOS
 _SPECIAL = ("<pad>", "<mask>", "<unk>", "<eos>")
 
 _FORMAT = "1"  # of the cached files and of the rules below

@@ -16,11 +16,11 @@ import spaces
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.truth.train.corpus import Corpus
-from nas.truth.train.models import Model, make_model
-from nas.truth.train.protocol import BertProtocol, Protocol, RNNProtocol
 from nas.truth.train.sealed import load, save
+from spaces.language_model import LanguageModel
+from spaces.protocol import Protocol
 
-__all__ = ["CHECKPOINT", "WEIGHTS", "Training", "load_model", "save_model", "train"]
+__all__ = ["CHECKPOINT", "WEIGHTS", "Training", "load_model", "make_model", "save_model", "train"]
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
@@ -69,7 +69,7 @@ def train(
     folder: Path | None = None,
     report: Callable[[int, float], None] | None = None,
     until: int | None = None,
-) -> tuple[Training, Model]:
+) -> tuple[Training, LanguageModel]:
     """Trains an architecture and returns what came out, and the trained model.
 
     Weights derive from (seed, key), the order of the text from the seed alone. On a CPU one thread is used, whatever
@@ -137,11 +137,21 @@ def train(
         return made, model
 
 
+def make_model(architecture: Any, protocol: Protocol, vocabulary: int) -> LanguageModel:
+    """Returns the untrained model of the protocol's space; weights come from torch's global generator.
+
+    Args:
+        vocabulary: number of ids of the corpus, which may be fewer than the protocol allows.
+
+    Raises:
+        ZeronasError: the space has no language model.
+    """
+    return spaces.get(protocol.space).language_model(architecture, protocol, vocabulary)
+
+
 def _check(corpus: Corpus, protocol: Protocol) -> None:
     """Raises ZeronasError where the text is shorter than one update."""
-    each = protocol.sequence + 1
-    needed = each * protocol.batch if isinstance(protocol, RNNProtocol) else each
-    have = len(corpus.splits["train"])
+    needed, have = protocol.shortest_text, len(corpus.splits["train"])
     if have < needed:
         raise ZeronasError(
             f"The corpus '{corpus.name}' has {have:,} tokens to train on, but an update of {protocol.batch} x "
@@ -159,7 +169,7 @@ def _explosion(curve: list[tuple[int, float]], vocabulary: int) -> str:
     return f"diverged: the validation loss is {value:.3g} nats after {step} updates (guessing evenly: {uniform:.1f})"
 
 
-def _optimiser(model: Model, protocol: Protocol) -> torch.optim.Optimizer:
+def _optimiser(model: LanguageModel, protocol: Protocol) -> torch.optim.Optimizer:
     rate, decay = protocol.learning_rate, protocol.weight_decay
     if protocol.optimiser == "sgd":
         return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
@@ -200,7 +210,9 @@ def _alone(seed: int, device: str) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _keep(path: Path, identity: dict[str, Any], state: _State, model: Model, optimiser: torch.optim.Optimizer) -> None:
+def _keep(
+    path: Path, identity: dict[str, Any], state: _State, model: LanguageModel, optimiser: torch.optim.Optimizer
+) -> None:
     content = {
         "identity": identity,
         "step": state.step,
@@ -217,7 +229,7 @@ def _keep(path: Path, identity: dict[str, Any], state: _State, model: Model, opt
     save(path, content)
 
 
-def _resume(path: Path, identity: dict[str, Any], model: Model, optimiser: torch.optim.Optimizer) -> _State:
+def _resume(path: Path, identity: dict[str, Any], model: LanguageModel, optimiser: torch.optim.Optimizer) -> _State:
     content = load(path, "; delete it, or start over with fresh=true")
     before = content.get("identity")
     differs = [k for k in identity if not isinstance(before, dict) or before.get(k) != identity[k]]
@@ -244,7 +256,7 @@ def _resume(path: Path, identity: dict[str, Any], model: Model, optimiser: torch
         ) from None
 
 
-def save_model(path: Path, model: Model, architecture: Any, training: Training, corpus: Corpus) -> None:
+def save_model(path: Path, model: LanguageModel, architecture: Any, training: Training, corpus: Corpus) -> None:
     """Writes weights, vocabulary, architecture and protocol as plain values, for ``load_model``.
 
     Raises:
@@ -262,7 +274,7 @@ def save_model(path: Path, model: Model, architecture: Any, training: Training, 
     save(path, content)
 
 
-def load_model(path: Path | str) -> tuple[Model, tuple[str, ...]]:
+def load_model(path: Path | str) -> tuple[LanguageModel, tuple[str, ...]]:
     """Returns a saved model, in evaluation mode on the CPU, and its vocabulary (id -> word).
 
     The file is read with ``weights_only``: it can hold tensors and plain values, and no code. Its SHA-256 is checked.
@@ -272,11 +284,13 @@ def load_model(path: Path | str) -> tuple[Model, tuple[str, ...]]:
     """
     content = load(Path(path))
     try:
+        space = spaces.get(content["space"])
         fields = dict(content["protocol"])
-        kind = {"RNNProtocol": RNNProtocol, "BertProtocol": BertProtocol}[fields.pop("kind")]
-        protocol = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        kind = {type(named).__name__: type(named) for named in space.protocols.values()}[fields.pop("kind")]
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        protocol = kind(**values)
         words = tuple(content["words"])
-        architecture = spaces.get(content["space"]).parse(content["architecture"])
+        architecture = space.parse(content["architecture"])
         with torch.random.fork_rng(devices=[]):
             model = make_model(architecture, protocol, len(words))
         model.load_state_dict(content["weights"])
