@@ -69,11 +69,16 @@ class Task:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
+        space = self.space.name
         for label, proxy in self.proxies.items():
-            if self.space.name not in proxy.spaces:
+            if missing := proxy.needs - self.probe.gives:
                 raise ZeronasError(
-                    f"Proxy '{label}' does not apply to space '{self.space.name}', only to: {', '.join(proxy.spaces)}."
+                    f"Proxy '{label}' does not apply to space '{space}': it needs {' and '.join(sorted(missing))}, "
+                    f"which the probe of space '{space}' does not give."
                 )
+        # once, here in the parent: worker processes get what was prepared
+        prepared = {label: proxy.prepare(self.space) for label, proxy in self.proxies.items()}
+        object.__setattr__(self, "proxies", prepared)
 
     def __call__(self, architecture: Any) -> Evaluation:
         """Scores one architecture; NaN, overflow, memory and time-outs become failures with their reason."""

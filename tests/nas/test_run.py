@@ -205,7 +205,6 @@ def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, mon
         name = "random"
         title = source = "test"
         needs = frozenset()
-        spaces = ("rnn",)
 
         def __call__(self, record: Record) -> float:
             return float("nan") if int(record.key[-1], 16) % 2 else -1000.0
@@ -226,7 +225,6 @@ class Slow(Proxy):
     name = "slow"
     title = source = "test"
     needs = frozenset()
-    spaces = ("rnn",)
 
     def __call__(self, record: Record) -> float:
         if record.key == named_cell("RNN").key:
@@ -256,7 +254,6 @@ class Deadly(Proxy):
     name = "deadly"
     title = source = "test"
     needs = frozenset()
-    spaces = ("rnn",)
 
     def __call__(self, record: Record) -> float:
         if record.key == named_cell("RNN").key:
