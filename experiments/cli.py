@@ -54,9 +54,9 @@ def guarded(command: Callable[[], int | None]) -> int:
     may own one of them.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises instead of printing a traceback of its own
-    sys.argv[1:] = _open_mappings(sys.argv[1:])
     try:
         _check_packages()
+        sys.argv[1:] = _open_mappings(sys.argv[1:])
         return int(command() or 0)
     except ZeronasError as error:
         print(error, file=sys.stderr)
@@ -90,8 +90,14 @@ def _usage() -> str:
 
 
 def _open_mappings(arguments: Sequence[str]) -> list[str]:
-    # These are open mappings: features and fields are added to them, which hydra spells with ++.
-    return [f"++{a}" if re.match(r"(reduction|protocol)\.\w", a) else a for a in arguments]
+    # These are open mappings: features, fields and the probes of plug-ins' spaces, which no file of conf/probe knows,
+    # are added to them, which hydra spells with ++.
+    from spaces import SPACES
+
+    known = (Path(__file__).resolve().parent.parent / "conf" / "probe" / "micro.yaml").read_text(encoding="utf-8")
+    others = [re.escape(name) for name in SPACES if not re.search(rf"^{re.escape(name)}:", known, re.MULTILINE)]
+    names = "|".join(["reduction", "protocol", *(f"probe\\.{name}" for name in others)])
+    return [f"++{a}" if re.match(rf"({names})\.\w", a) else a for a in arguments]
 
 
 def _check_packages() -> None:
@@ -121,7 +127,7 @@ def _hydra_sentence(error: Exception) -> str | None:
             return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
         return f"There is no configuration '{error.missing_cfg_file}'."
     if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        groups = {path.name for path in _conf().iterdir() if path.is_dir()}
+        groups = {path.name for folder in _folders() for path in folder.iterdir() if path.is_dir()}
         given = [a for a in sys.argv[1:] if a.partition("=")[0] in groups]
         return f"A group of settings takes the name of one of its choices, but got {' '.join(given)}."
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
@@ -143,19 +149,20 @@ def _hydra_sentence(error: Exception) -> str | None:
     return text
 
 
-def _conf() -> Path:
-    return Path(__file__).resolve().parent.parent / "conf"
+def _folders() -> list[Path]:
+    from experiments.commands.app import folders
+
+    return folders()
 
 
 def _known_keys() -> list[str]:
     from omegaconf import OmegaConf
 
     keys: set[str] = set()
-    folder = _conf()
-    for path in sorted(folder.glob("**/*.yaml")):
+    for path in [path for folder in _folders() for path in sorted(folder.glob("**/*.yaml"))]:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         package = re.match(r"# @package (\S+)", path.read_text(encoding="utf-8"))
-        prefix = "" if path.parent == folder else f"{path.parent.name}."
+        prefix = "" if path.parent in _folders() else f"{path.parent.name}."
         if package:
             prefix = "" if package.group(1) == "_global_" else f"{package.group(1)}."
         if isinstance(loaded, dict):

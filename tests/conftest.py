@@ -1,8 +1,13 @@
-"""Shared fixtures. A test that needs the public tables asks for ``data_dir``; in CI a missing folder is a failure."""
+"""Shared fixtures. A test that needs the public tables asks for ``data_dir``; in CI a missing folder is a failure.
+
+The space of ``tests/plugin`` is there in all tests, here and in the processes they start, as if it were installed.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,31 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
 from experiments.commands.app import plain
+from nas.core.registry import load_plugins
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the plug-in's entry point visible without an installation: its metadata in a folder on the path."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # what pytest itself reads its settings with
+    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name, version = project["name"].replace("-", "_"), project["version"]
+    folder = tempfile.TemporaryDirectory(prefix="zeronas-plugin-")
+    config.add_cleanup(folder.cleanup)
+    info = Path(folder.name) / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    points = project["entry-points"]["zeronas"].items()
+    text = "\n".join(["[zeronas]", *(f"{point} = {module}" for point, module in points), ""])
+    (info / "entry_points.txt").write_text(text, encoding="utf-8")
+    paths = [folder.name, str(PLUGIN)]
+    sys.path.extend(paths)
+    os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *paths])
+    load_plugins.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,47 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from nas.core.errors import ZeronasError
+from nas.core.registry import configurations
 
-__all__ = ["command", "plain", "reported"]
+__all__ = ["command", "folders", "plain", "reported"]
+
+
+class PluginConfigurations(SearchPathPlugin):
+    """Lets hydra look for choices in the packages of plug-ins too, after zeronas's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Adds the packages."""
+        for package in configurations():
+            search_path.append("zeronas plug-in", f"pkg://{package}")
+
+
+Plugins.instance().register(PluginConfigurations)
+
+
+def folders() -> list[Path]:
+    """Returns the folders of all configurations, zeronas's own first.
+
+    Raises:
+        ZeronasError: a plug-in cannot be loaded, or its package of configurations is not there.
+    """
+    found = []
+    for package in ("conf", *configurations()):
+        try:
+            found.append(Path(str(resources.files(package))))
+        except ModuleNotFoundError:
+            raise ZeronasError(f"A plug-in names '{package}' as its configurations, which is no package.") from None
+    return found
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

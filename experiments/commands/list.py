@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib import resources
 
 from experiments.cli import guarded
+from experiments.commands.app import folders
 from nas.core.errors import ZeronasError, did_you_mean
 
 __all__ = ["KINDS", "main"]
@@ -76,12 +76,11 @@ def _benchmarks() -> list[list[str]]:
 def _group(name: str) -> Callable[[], list[list[str]]]:
     def rows() -> list[list[str]]:
         found = [[name, "what"]]
-        files = sorted(resources.files("conf").joinpath(name).iterdir(), key=lambda f: f.name)
-        for file in files:
-            if file.name.endswith(".yaml"):
-                comments = [line[2:] for line in file.read_text().splitlines() if line.startswith("# ")]
+        for folder in folders():
+            for file in sorted((folder / name).glob("*.yaml")):
+                comments = [line[2:] for line in file.read_text(encoding="utf-8").splitlines() if line[:2] == "# "]
                 what = next((c for c in comments if not c.startswith("@package")), "")
-                found.append([file.name.removesuffix(".yaml"), what])
+                found.append([file.stem, what])
         return found
 
     return rows

@@ -5,17 +5,20 @@ registers what it brings when it is imported, as zeronas's own modules do.
 
     [project.entry-points.zeronas]
     my_space = "my_package.zeronas_plugin"
+
+Where its settings have files of their own (``space/NAME.yaml``, ``benchmark/NAME.yaml``, ...), the module names the
+package that holds them, and the command line looks there too: ``CONFIGURATION = "my_package.conf"``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nas.core.errors import ZeronasError, did_you_mean
 
-__all__ = ["PLUGINS", "Registry", "load_plugins"]
+__all__ = ["PLUGINS", "Registry", "configurations", "load_plugins"]
 
 #: the group of entry points
 PLUGINS = "zeronas"
@@ -24,25 +27,30 @@ T = TypeVar("T")
 
 
 @cache
-def load_plugins() -> tuple[str, ...]:
-    """Imports the modules that other packages name as entry points, once, and returns the entry points' names.
+def load_plugins() -> Mapping[str, Any]:
+    """Imports the modules that other packages name as entry points, once: entry point's name -> module.
 
     Raises:
         ZeronasError: one cannot be imported.
     """
     from importlib.metadata import entry_points
 
-    found = sorted(entry_points(group=PLUGINS), key=lambda point: point.name)
-    for point in found:
+    loaded = {}
+    for point in sorted(entry_points(group=PLUGINS), key=lambda point: point.name):
         try:
-            point.load()
+            loaded[point.name] = point.load()
         except ZeronasError:
             raise
         except Exception as error:  # whatever another package does wrong
             raise ZeronasError(
                 f"The plug-in '{point.name}' ({point.value}) cannot be loaded: {type(error).__name__}: {error}."
             ) from None
-    return tuple(point.name for point in found)
+    return loaded
+
+
+def configurations() -> list[str]:
+    """Returns the packages in which plug-ins keep the files of their settings."""
+    return [plugin.CONFIGURATION for plugin in load_plugins().values() if hasattr(plugin, "CONFIGURATION")]
 
 
 class Registry(Generic[T]):

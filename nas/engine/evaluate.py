@@ -69,12 +69,11 @@ class Task:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        space = self.space.name
         for label, proxy in self.proxies.items():
             if missing := proxy.needs - self.probe.gives:
                 raise ZeronasError(
-                    f"Proxy '{label}' does not apply to space '{space}': it needs {' and '.join(sorted(missing))}, "
-                    f"which the probe of space '{space}' does not give."
+                    f"Proxy '{label}' needs {' and '.join(sorted(missing))}, which the probe of space "
+                    f"'{self.space.name}' does not give."
                 )
         # once, here in the parent: worker processes get what was prepared
         prepared = {label: proxy.prepare(self.space) for label, proxy in self.proxies.items()}

@@ -27,14 +27,18 @@ from spaces.record import STILL
 MICRO: dict[str, dict[str, Any]] = {
     "rnn": {"embedding": 8, "hidden": [10, 10, 8], "batch": 5, "steps": 6, "vocabulary": 50},
     "bert": {"batch": 5, "steps": 8, "vocabulary": 50},
+    "stack": {"embedding": 8, "batch": 5, "steps": 6, "vocabulary": 50},
 }
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
 CASES = [(name, space) for name in proxies.PROXIES for space in proxies.spaces_of(name)]
 
-
 #: small members, and BERT ones that have the attention which some proxies look at
-RULES: dict[str, dict[str, Any]] = {"rnn": {}, "bert": {"layers": 2, "hidden_size": 128, "operation_type": "SA"}}
+RULES: dict[str, dict[str, Any]] = {
+    "rnn": {},
+    "bert": {"layers": 2, "hidden_size": 128, "operation_type": "SA"},
+    "stack": {},
+}
 SPACES = {name: spaces.get(name).reduce(rule) for name, rule in RULES.items()}
 
 
@@ -63,9 +67,7 @@ def together(space: str, seed: int = 0) -> list[dict[str, Any]]:
 def test_everything_registered_is_covered() -> None:
     assert {name for name, _ in CASES} == set(proxies.PROXIES)
     assert {space for _, space in CASES} <= set(spaces.SPACES)
-    for (
-        space
-    ) in SPACES:  # what a proxy applies to follows from what it needs and the probe gives, and from nothing else
+    for space in SPACES:  # where a proxy applies follows from what it needs and what the probe gives, and nothing else
         gives = SPACES[space].probe.gives
         assert gives <= NEEDS
         assert {name for name, at in CASES if at == space} == {
@@ -78,6 +80,8 @@ def test_what_a_space_does_not_give_is_not_scored() -> None:
     assert applies["rnn"] >= {"hidden_covariance", "swap", "hidden_synaptic_saliency", "noised_jacobian_cosine"}
     assert not applies["rnn"] & {"zerolm", "nsc", "head_importance", "synaptic_diversity"}
     assert not applies["bert"] & {"hidden_synaptic_saliency", "noised_jacobian_cosine", "noised_jacobian_covariance"}
+    assert applies["stack"] >= {"hidden_covariance", "jacobian_cosine", "synaptic_saliency", "hidden_synaptic_saliency"}
+    assert not applies["stack"] & {"swap", "activation_distance", "noised_jacobian_cosine", "nsc", "head_confidence"}
     assert applies["bert"] >= {"zerolm", "nsc", "head_importance", "synaptic_diversity", "activation_distance"}
 
 
@@ -192,9 +196,7 @@ def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value
 def test_a_proxy_of_another_space_is_refused() -> None:
     with pytest.raises(ZeronasError) as error:
         Task(SPACES["rnn"], probe_of("rnn"), {"h": proxies.get("head_confidence", "rnn")}, 0)
-    assert str(error.value) == (
-        "Proxy 'h' does not apply to space 'rnn': it needs attention, which the probe of space 'rnn' does not give."
-    )
+    assert str(error.value) == ("Proxy 'h' needs attention, which the probe of space 'rnn' does not give.")
 
 
 def test_a_definition_for_one_space_alone_is_refused_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ def reduced(name: str) -> Space[Any]:
     rules: dict[str, dict[str, Any]] = {
         "rnn": {"hidden_states": 1, "nodes": {"max": 5}},
         "bert": {"layers": 2, "hidden_size": 128, "sa_layers": {"min": 1}},
+        "stack": {"layers": [2, 3]},
     }
     return spaces.get(name).reduce(rules[name])
 
@@ -58,6 +59,8 @@ def members(name: str, n: int = 40) -> list[Any]:
 POOLS: dict[str, Callable[[], Pool]] = {
     "space of cells": lambda: SpacePool(reduced("rnn")),
     "space of BERT": lambda: SpacePool(reduced("bert")),
+    "space of stacks": lambda: SpacePool(reduced("stack")),
+    "benchmark of stacks": lambda: BenchmarkPool(reduced("stack"), members("stack")),
     "benchmark of cells": lambda: BenchmarkPool(reduced("rnn"), members("rnn")),
     "benchmark of BERT": lambda: BenchmarkPool(reduced("bert"), members("bert")),
     "whole space of BERT": lambda: SpacePool(spaces.get("bert")),

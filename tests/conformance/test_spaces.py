@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def _run_bert(space: Space[Any], architecture: Any) -> tuple[int, ...]:
     return tuple(out.shape[:2])
 
 
+def _run_stack(space: Space[Any], architecture: Any) -> tuple[int, ...]:
+    out, _ = space.build(architecture, input_size=3)(torch.zeros(5, 2, 3))
+    return tuple(out.shape[:2])
+
+
 def _rnn(rule: dict[str, Any]) -> Case:
     return Case("rnn", {}, rule, {"sums": {"min": 1}}, {"linears": 0}, _run_rnn, (5, 2, 4))
 
@@ -68,6 +74,10 @@ def _rnn(rule: dict[str, Any]) -> Case:
 def _bert(reading: str, rule: dict[str, Any]) -> Case:
     further, impossible = {"lt_layers": {"max": 1}}, {"layers": 2, "dsc_layers": 4}
     return Case("bert", {"reading": reading}, rule, further, impossible, _run_bert, (2, 7))
+
+
+def _stack(rule: dict[str, Any]) -> Case:
+    return Case("stack", {}, rule, {"lstms": {"max": 1}}, {"layers": 1, "lstms": 4}, _run_stack, (5, 2))
 
 
 _BERT_RULE = {"hidden_size": 256, "sa_layers": {"min": 1}, "num_operation_heads": 4}
@@ -80,6 +90,8 @@ CASES: dict[str, Case] = {
     "bert released reduced": _bert("released", _BERT_RULE),
     "bert trained": _bert("trained", {}),
     "bert trained reduced": _bert("trained", _BERT_RULE),
+    "stack": _stack({}),  # of another package, tests/plugin
+    "stack reduced": _stack({"layers": [2, 3], "kind": ["LSTM", "GRU"]}),
 }
 
 
@@ -292,6 +304,42 @@ def test_unknown_features_are_told_the_nearest(case: Case, space: Space[Any]) ->
     )
 
 
+def test_what_belongs_to_a_space_is_its_own(case: Case, space: Space[Any]) -> None:
+    """Its probe, its protocols, its benchmarks, its keys and its known members, whole or reduced."""
+    from nas.truth.benchmarks import BENCHMARKS
+
+    assert space.make_probe() == type(space.make_probe())()
+    with pytest.raises(ZeronasError, match=rf"^The probe of space '{space.name}' has no setting 'no_such_setting'\."):
+        space.make_probe({"no_such_setting": 1})
+    assert space.own_protocol is next(iter(space.protocols.values()))
+    assert all(p.name == name and p.space == space.name for name, p in space.protocols.items())
+    assert space.benchmarks and all(BENCHMARKS.get(name).space == space.name for name in space.benchmarks)
+    for member in (*draw(space, 5), *space.known.values()):
+        assert space.is_key(member.key)
+        assert not any(spaces.get(other).is_key(member.key) for other in spaces.SPACES if other != space.name)
+        assert space.parse(space.format(member)) == member
+
+
+def test_a_language_model_of_every_space_has_a_loss_that_can_be_lowered(case: Case) -> None:
+    from spaces.language_model import LanguageModel
+
+    @dataclass(frozen=True)
+    class Text:
+        splits: dict[str, np.ndarray]
+
+    text = Text({name: np.arange(4, 3_000, dtype=np.int32) % 36 + 4 for name in ("train", "valid")})
+    space = case.whole()
+    protocol = replace(space.own_protocol, steps=2, batch=2, sequence=6, vocabulary=40, cutoffs=(10,))
+    model = space.language_model(draw(space, 1)[0], protocol, 40)
+    assert isinstance(model, LanguageModel) and model.protocol is protocol
+    carried = None
+    for step in range(2):
+        loss, carried = model.loss(text, step, 0, carried)
+        loss.backward()
+    assert all(p.grad is not None for p in model.softmax.parameters())
+    assert 0 < model.eval().validate(text) < 100
+
+
 @pytest.mark.parametrize("name", spaces.SPACES.names())
 def test_unknown_options_end_in_a_sentence(name: str) -> None:
     with pytest.raises(ZeronasError, match="no_such_option"):
@@ -321,7 +369,7 @@ def test_draws_are_the_same_in_another_process() -> None:
         subprocess.run(
             [sys.executable, "-c", code],
             cwd=ROOT,
-            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": os.environ["PYTHONPATH"]},
             capture_output=True,
             text=True,
             check=True,

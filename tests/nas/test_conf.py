@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 import conf
 import proxies
+import spaces
 from experiments.commands import search as app
+from experiments.commands.app import folders
 from nas import search
 from nas.engine.pools import SpacePool
 from nas.search.base import SEARCHERS
@@ -21,7 +23,7 @@ FOLDER = Path(next(iter(conf.__path__)))
 
 
 def names(group: str) -> list[str]:
-    return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
+    return sorted(path.stem for folder in folders() for path in (folder / group).glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", names("proxy"))
@@ -38,6 +40,8 @@ def test_every_registered_name_has_a_configuration() -> None:
     assert set(proxies.PROXIES) <= set(names("proxy"))
     assert set(SEARCHERS) == set(names("searcher"))
     assert set(BENCHMARKS) <= set(names("benchmark"))
+    assert set(spaces.SPACES) == set(names("space"))
+    assert {name for space in spaces.SPACES for name in spaces.get(space).protocols} <= set(names("protocol"))
 
 
 @pytest.mark.parametrize("name", names("searcher"))
@@ -48,8 +52,8 @@ def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> N
 
 
 @pytest.mark.parametrize("name", names("probe"))
-@pytest.mark.parametrize("space", ["rnn", "bert"])
-def test_a_probe_fits_both_spaces(name: str, space: str, composed: Any) -> None:
+@pytest.mark.parametrize("space", names("space"))
+def test_a_probe_fits_all_spaces(name: str, space: str, composed: Any) -> None:
     config = composed("search", f"probe={name}", f"space={space}")
     assert config["probe"]["name"] == name
     make(config)
@@ -57,8 +61,6 @@ def test_a_probe_fits_both_spaces(name: str, space: str, composed: Any) -> None:
 
 @pytest.mark.parametrize("name", names("reduction"))
 def test_a_reduction_names_features_of_some_space(name: str) -> None:
-    import spaces
-
     conditions = OmegaConf.to_container(OmegaConf.load(FOLDER / "reduction" / f"{name}.yaml"))
     assert isinstance(conditions, dict)
     fitting = [s for s in spaces.SPACES if set(conditions) <= set(spaces.get(s).feature_specs)]
