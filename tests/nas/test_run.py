@@ -209,7 +209,7 @@ def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, mon
         def __call__(self, record: Record) -> float:
             return float("nan") if int(record.key[-1], 16) % 2 else -1000.0
 
-    monkeypatch.setitem(proxies.PROXIES._items, "random", Moody)
+    monkeypatch.setitem(proxies.PROXIES._items, "random", {"": Moody})
     results = app.run(composed("search", f"run.dir={tmp_path / 'a'}", "budget=60", "proxy=random", *SMALL))
     failed = results["failures"]["the score is NaN"]
     assert 0 < failed < 60
