@@ -18,7 +18,6 @@ from nas.core.options import mapping
 from nas.engine.evaluate import Task
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark
-from nas.truth.benchmarks.data import given_folder
 from proxies.base import Proxy
 from spaces.base import Space
 from spaces.record import Probe
@@ -137,7 +136,7 @@ def _benchmark(config: Mapping[str, Any], space: Space[Any], trains: bool) -> tu
     if name == "auto":
         if not space.benchmarks:
             return None, f"space '{space.name}' has no benchmark"
-        name = _automatic(config, space)
+        name = benchmarks.automatic(space, config["data_dir"], trains)
     benchmark = benchmarks.get(name, data_dir, **options)
     if benchmark.space != space.name:
         fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space.name]
@@ -152,16 +151,6 @@ def _benchmark(config: Mapping[str, Any], space: Space[Any], trains: bool) -> tu
             "trainings here cannot be compared with its values."
         )
     return benchmark, ""
-
-
-def _automatic(config: Mapping[str, Any], space: Space[Any]) -> str:
-    """Returns what ``benchmark=auto`` means: of the space's benchmarks the first that is at hand, or, with
-    ``truth=train``, the first that training extends; where there is none of the kind, the first of all."""
-    if config.get("truth") == "train":
-        fitting = benchmarks.own(space)
-        return space.benchmarks[0] if fitting is None else fitting.name
-    given = given_folder(config["data_dir"]) is not None
-    return next((n for n in space.benchmarks if given or benchmarks.get(n).at_hand), space.benchmarks[0])
 
 
 def data_folder(config: Mapping[str, Any]) -> str | None:
@@ -217,7 +206,7 @@ def identity(config: Mapping[str, Any], command: str) -> tuple[dict[str, Any], s
     space = config["space"]["name"]
     listed = spaces.get(space)
     if config["benchmark"].get("name") == "auto" and listed.benchmarks:
-        name = _automatic(config, listed)
+        name = benchmarks.automatic(listed, config["data_dir"], config.get("truth") == "train")
         if name != listed.benchmarks[0]:  # which one is meant depends on the machine, so it is named
             kept["benchmark"] = {"name": name}
     kept["probe"] = {"name": config["probe"].get("name"), **config["probe"].get(space, {})}

@@ -12,17 +12,46 @@ from typing import Any
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.registry import Registry
 from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing
+from nas.truth.benchmarks.data import given_folder
 from nas.truth.benchmarks.flexibert import FlexiBERT
 from nas.truth.benchmarks.mini import MiniBERT, MiniRNN, MiniTable
 from nas.truth.benchmarks.nas_bench_nlp import NasBenchNLP
 from nas.truth.benchmarks.wikitext2 import NasBenchNLPWikiText2
 from spaces.base import Space
 
-__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "get", "own"]
+__all__ = [
+    "BENCHMARKS",
+    "Benchmark",
+    "Datasheet",
+    "Diverged",
+    "Entry",
+    "MiniTable",
+    "Run",
+    "Standing",
+    "automatic",
+    "get",
+    "own",
+]
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
 for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT):
     BENCHMARKS.register(_benchmark.name)(_benchmark)
+
+
+def automatic(space: Space[Any], data_dir: Path | str | None, trains: bool) -> str:
+    """Returns what ``benchmark=auto`` means: of the space's benchmarks the first that is at hand, or, where what it
+    lacks is to be trained, the first that training extends; where there is none of the kind, the first of all.
+
+    Args:
+        space: one that names a benchmark or more.
+        data_dir: as ``get`` has it; a folder that is given holds the public tables, or whoever named it is told.
+        trains: whether what the benchmark lacks is to be trained.
+    """
+    first, extended = space.benchmarks[0], own(space)
+    if trains:
+        return first if extended is None else extended.name
+    given = given_folder(data_dir) is not None
+    return next((name for name in space.benchmarks if given or get(name).at_hand), first)
 
 
 def own(space: Space[Any]) -> Benchmark | None:
