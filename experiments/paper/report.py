@@ -253,11 +253,12 @@ def _costs(data: Data) -> list[str]:
 
 def _rnn_columns() -> dict[str, str]:
     import proxies
+    from nas.truth import benchmarks
 
-    found = {}
+    found, benchmark = {}, benchmarks.get("nas_bench_nlp")
     for label, body in rnn_metrics("released").items():
         options = dict(body)
-        column = proxies.get(options.pop("name"), "rnn", **options).column("nas_bench_nlp")
+        column = benchmark.published_column(proxies.get(options.pop("name"), "rnn", **options))
         if column:
             found[label] = column
     return found

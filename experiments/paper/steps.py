@@ -68,7 +68,7 @@ def _same_recipe(folder: Path, metrics: Proxies) -> dict[str, dict[str, Any]]:
     found = {}
     for label, body in metrics.items():
         options = dict(body)
-        column = proxies.get(options.pop("name"), "rnn", **options).column("nas_bench_nlp")
+        column = benchmark.published_column(proxies.get(options.pop("name"), "rnn", **options))
         pairs: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
         for row in read_table(folder):
             if row[label] == "":

@@ -102,7 +102,7 @@ def _bounded(kind: Any, bounds: tuple[Any, ...]) -> str:
         return wanted(kind)
     names = {bool: "true or false", str: "a word", int: "a whole number", float: "a number", dict: "a mapping"}
     text = names.get(kind, getattr(kind, "__name__", str(kind)))
-    limits = {type(bound): next(iter(vars(bound).values())) for bound in bounds if isinstance(bound, (Ge, Gt, Le, Lt))}
+    limits = {type(b): getattr(b, type(b).__name__.lower()) for b in bounds if isinstance(b, (Ge, Gt, Le, Lt))}
     low, high = limits.get(Ge), limits.get(Le)
     if low is not None and high is not None:
         return f"{text} of {low:,} or more" if high in (_LARGEST, 1e9) else f"{text} from {low:,} to {high:,}"

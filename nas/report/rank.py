@@ -103,10 +103,11 @@ def _judge(
     shared = 0.0
     if times and "forward" in proxy.needs:
         shared = float(np.mean([t["pass"] for t in times]))
-    elif "shapes" in proxy.needs:  # they only read the counts, which the pass makes
+    elif proxy.needs:  # they only read shapes, which the pass makes
+        shapes = space.matrices if "matrices" in proxy.needs else space.counts
         start = time.perf_counter()
         for entry in entries[:100]:
-            space.counts(entry.architecture)
+            shapes(entry.architecture)
         shared = (time.perf_counter() - start) / len(entries[:100])
     return {
         "agreement": None if agreement is None else vars(agreement),
@@ -127,7 +128,7 @@ def _by_run(proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, flo
     scores = [score for score, _ in runs]
     truth = [benchmark.sign * run.value for _, run in runs]
     result: dict[str, Any] = {"count": len(runs), "tau": judge.kendall(scores, truth)}
-    column = proxy.column(benchmark.name)
+    column = benchmark.published_column(proxy)
     if column is None:
         return result
     both = [(s, run.published[column], t) for (s, run), t in zip(runs, truth, strict=True) if column in run.published]

@@ -21,6 +21,7 @@ from nas import judge
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
 from nas.truth.benchmarks.data import given_folder
+from proxies.base import PROXIES, Proxy
 from spaces.protocol import Protocol
 
 __all__ = ["Benchmark", "Curve", "Datasheet", "Diverged", "Entry", "Run", "Standing", "Truth"]
@@ -186,6 +187,18 @@ class Benchmark(ABC):
     def by_key(self) -> dict[str, Entry]:
         """Architecture key -> entry."""
         return {entry.key: entry for entry in self.entries}
+
+    #: published column of the table -> the proxy that it holds, by name, with the options that matter to it
+    columns: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+
+    def published_column(self, proxy: Proxy) -> str | None:
+        """Returns the column that holds a metric as configured, in the definition for this space; None without one."""
+        if proxy.name not in PROXIES or PROXIES.get(proxy.name, self.space) is not type(proxy):
+            return None
+        for column, (name, options) in self.columns.items():
+            if name == proxy.name and all(getattr(proxy, key) == value for key, value in options.items()):
+                return column
+        return None
 
     def lookup(self, architecture: Any) -> Entry | None:
         """Returns the truth of an architecture, or None where it was not trained; an entry of the table first."""
