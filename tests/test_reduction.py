@@ -14,7 +14,8 @@ from scipy.stats import f_oneway
 import spaces
 from experiments.commands.reduce import run
 from nas.core.errors import ZeronasError
-from nas.judge.reduction import Table, fit, half, holm, levels_of, outcome
+from nas.judge.effects import holm
+from nas.judge.reduction import Table, fit, half, levels_of, outcome
 from nas.judge.reduction import _f_test as f_test
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark, Datasheet, Entry
