@@ -78,12 +78,6 @@ class MiniTable(Benchmark):
                 found[row["key"]] = Diverged(row["key"], parse(row["architecture"]), row["reason"])
         return found
 
-    @cached_property
-    def ceiling(self) -> tuple[float, int] | None:
-        """See Benchmark; the mean over the pairs of seeds, from the datasheet."""
-        found = self.sheet["noise_ceiling"]
-        return None if found["tau"] is None else (found["tau"], found["architectures"])
-
     @property
     def protocol(self) -> Protocol:
         """The protocol that the table was trained under.
@@ -116,6 +110,7 @@ class MiniTable(Benchmark):
         """Reads the table; a diverged training is counted under its reason, and is no value."""
         space = spaces.get(self.space)
         found: dict[str, tuple[Any, list[Run]]] = {}
+        trainings: dict[str, list[float | None]] = {}
         skipped: Counter[str] = Counter()
         for row in self.trainings:
             if row["key"] not in found:
@@ -124,12 +119,19 @@ class MiniTable(Benchmark):
                     raise ZeronasError(f"The table '{self.name}' gives {architecture.key} the key {row['key']}.")
                 found[row["key"]] = architecture, []
             loss = float(row["loss"]) if row["loss"] else math.nan
+            trainings.setdefault(row["key"], []).append(loss if math.isfinite(loss) else None)
             if math.isfinite(loss):
                 found[row["key"]][1].append(Run(f"seed {row['seed']}", loss))
             else:
                 skipped[row["reason"].partition(":")[0]] += 1
         entries = [
-            Entry(key, architecture, math.fsum(run.value for run in runs) / len(runs), tuple(runs))
+            Entry(
+                key,
+                architecture,
+                math.fsum(run.value for run in runs) / len(runs),
+                tuple(runs),
+                trainings=tuple(trainings[key]),
+            )
             for key, (architecture, runs) in found.items()
             if runs
         ]
