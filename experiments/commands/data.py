@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.report.tables import text_table
 from nas.truth.benchmarks import BENCHMARKS, get
 from nas.truth.benchmarks.check import check
 from nas.truth.benchmarks.data import fetch
@@ -52,19 +53,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _list(folder: Path | None) -> int:
     benchmarks = [get(name, folder) for name in BENCHMARKS]
-    rows = [("benchmark", "space", "rows", "kept", "unique", "licence", "metric")]
+    rows = []
     for benchmark in benchmarks:
         sheet, better = benchmark.datasheet, "higher" if benchmark.higher_is_better else "lower"
         metric = f"{benchmark.metric} ({benchmark.unit}, {better} is better)"
         sizes = [f"{size:,}" for size in (sheet.rows, sheet.kept, sheet.unique)]
-        rows.append((benchmark.name, benchmark.space, sizes[0], sizes[1], sizes[2], sheet.licence, metric))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            f"{text:>{width}}" if 2 <= i <= 4 else f"{text:{width}}"
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+        rows.append((benchmark.name, benchmark.space, *sizes, sheet.licence, metric))
+    header = ("benchmark", "space", "rows", "kept", "unique", "licence", "metric")
+    print("\n".join(text_table(header, rows, right=(2, 3, 4))))
     for benchmark in benchmarks:
         sheet = benchmark.datasheet
         print(f"\n{benchmark.name}: {sheet.title}")
