@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +45,22 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     searcher = searchers.get(options.pop("name"), pool, settings.seed, **options)
     task = settings.task()
     folder = run_folder(config, "search")
-    note = ""
+    note, truth_seconds = "", 0.0
     with Journal(folder, identity(config, "search")[0], fresh=flag(config, "fresh")) as journal:
         scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
         failed = {key: one.reason for key, one in settings.benchmark.diverged.items()} if settings.benchmark else {}
         if settings.trains:
             assert isinstance(settings.benchmark, MiniTable)
             candidates = [s.architecture for s in best(scored, settings.fitness, k)]
+            begun = time.monotonic()
             here = train_missing(settings.benchmark, candidates, Path(config["run"]["root"]), settings.workers)
+            truth_seconds = time.monotonic() - begun
             failed = {**failed, **here}
             if here or settings.benchmark.trained:
                 note = corpus_note(settings.benchmark)
         queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k, failed)
         members = pool.members if isinstance(pool, BenchmarkPool) else None
-        results = report(folder, settings, scored, queries, members, seconds, note)
+        results = report(folder, settings, scored, queries, members, seconds + truth_seconds, note, truth_seconds)
     print("\n".join(answer(results)))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(results['plots']) or 'no plots'})")
     if results["found"] is not None:
