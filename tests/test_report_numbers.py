@@ -75,7 +75,8 @@ def test_the_minis(monkeypatch: pytest.MonkeyPatch) -> None:
     data = mini.read_data()
     pilot, runs = data["pilot"], data["searches"]["runs"]
     counted = [f"{len(pilot['cells'])} cells", *(f"best of {len(run['losses'])} of" for run in runs)]
-    without = [f"{a} of {b} seeds" for b in range(1, len(runs) + 1) for a in range(b + 1)]  # seeds are counted in the list
+    # seeds are counted in the list, so no number stands for them
+    without = [f"{a} of {b} seeds" for b in range(1, len(runs) + 1) for a in range(b + 1)]
     allowed = [*NAMES, f"main job's floor is {searches.CHOSEN[1]}", *counted, *without]
     assert typed_in(mini.report, data, allowed) == []
 
