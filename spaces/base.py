@@ -226,6 +226,10 @@ class Space(ABC, Generic[A]):
         """Returns whether a valid architecture obeys the reduction."""
         return not self.rule or self.rule.allows(self.describe(architecture))
 
+    def draws(self, architecture: A) -> bool:
+        """Returns whether ``sample`` can return an architecture; the other operators may reach more members."""
+        return self.contains(architecture)
+
     def format(self, architecture: A) -> str:
         """Returns one line of JSON that ``parse`` reads."""
         import json

@@ -34,6 +34,8 @@ class Searcher(ABC):
     """
 
     name: ClassVar[str]
+    #: it returns nothing but what the pool draws at random (see ``Space.draws``)
+    only_draws: ClassVar[bool] = False
 
     def __init__(self, pool: Pool, seed: int) -> None:
         self.pool = pool
