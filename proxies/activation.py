@@ -1,4 +1,4 @@
-"""Activation distance of cells: how many activations of an untrained network tell the examples of a batch apart.
+"""Activation distance: how many activations of an untrained network tell the examples of a batch apart.
 
 Source: Serianni & Kalita (ACL 2023, arXiv 2306.00288), section 3; after NASWOT (Mellor et al. 2021, arXiv 2006.04647).
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.core.errors import ZeronasError
-from proxies.base import PROXIES, Proxy, ProxyFailure, Record, checked_variant
+from nas.core.options import Positive, validated
+from proxies.base import PROXIES, ProxyFailure, Record, Variant, VariantProxy
 from proxies.jacobian import require_finite_states
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def agreement(active: Tensor) -> Tensor:
 
 
 @PROXIES.register("activation_distance")
-class ActivationDistance(Proxy):
+class ActivationDistance(VariantProxy):
     """ln det of the matrix K of the agreements between the examples' activation codes; higher (more apart) is better.
 
     Paper: Hamming distances between binary codes of the inputs. A code has one bit per unit of each activation node
@@ -52,34 +52,28 @@ class ActivationDistance(Proxy):
     title = "activation distance"
     source = "Serianni & Kalita 2023, section 3; Mellor et al. 2021"
     needs = frozenset({"forward", "activations"})
-    spaces = ("rnn",)
     layers = 1
 
-    def __init__(self, variant: str = "corrected", k: float = 1e-5) -> None:
-        if not isinstance(k, (int, float)) or not k > 0:
-            raise ZeronasError(f"activation_distance needs k > 0, but got k={k!r}.")
-        self.variant, self.k = checked_variant(self.name, variant), float(k)
-
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant."""
-        return "Activation Distance" if self.variant == "released" and benchmark == "nas_bench_nlp" else None
+    @validated
+    def __init__(self, variant: Variant = "corrected", k: Positive = 1e-5) -> None:
+        super().__init__(variant)
+        self.k = k
 
     def __call__(self, record: Record) -> float:
-        """Returns ln det K over the outputs (T, B, h) of all activation nodes, or the mean of ln(lambda + k)."""
+        """Returns ln det K over the outputs of all activation functions, or the mean of ln(lambda + k)."""
         import torch
 
         require_finite_states(record)
         total, bits = None, 0
         for tap in record.taps:
-            if not tap.name.startswith("activation"):
+            if not tap.is_activation:
                 continue
-            half = self.variant == "corrected" and tap.name == "activation_sigm"
-            code = (tap.value > (0.5 if half else 0.0)).transpose(0, 1).flatten(1)  # (T, B, h) -> (B, T*h)
+            code = tap.by_example() > (0.0 if self.released else tap.centre)  # (B, n)
             total = agreement(code) + (0 if total is None else total)
             bits += code.shape[1]
         if total is None:
             raise ProxyFailure("no activation nodes")
-        if self.variant == "corrected":
+        if not self.released:
             return float((torch.linalg.eigvalsh(total / bits).clamp(min=0) + self.k).log().mean())
         if bool((total - total.diagonal().diag()).max() >= bits):
             raise ProxyFailure("two examples have the same activation code")

@@ -1,20 +1,29 @@
 """What a proxy is: a pure function of the record that one probe pass made of an untrained architecture.
 
 To add a proxy: subclass ``Proxy`` in the file of its family, register it in ``PROXIES``, add ``conf/proxy/NAME.yaml``
-with its options, and the conformance suite in ``tests/conformance`` covers it. A proxy never runs the network: all
-proxies of a run share one pass, which does only what the union of their ``needs`` asks for.
+with its options, and the conformance suite in ``tests/conformance`` covers it on every space that it applies to. A
+proxy never runs the network: all proxies of a run share one pass, which does only what the union of their ``needs``
+asks for.
+
+A proxy says what it needs to see (``NEEDS``), and knows no space: it applies wherever the probe gives that. Where a
+metric is another thing in one space, its definition is registered for that space: ``PROXIES.register(NAME, "bert")``.
+What a proxy must know of a whole space, such as the mean of something over it, it learns in ``prepare``.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from nas.core.errors import ZeronasError
+from nas.core.options import validated
 from nas.core.registry import Registry
 from spaces.record import NEEDS, Need, Needs, Noise, Record, Tap, Weight
+
+if TYPE_CHECKING:
+    from spaces.base import Space
 
 __all__ = [
     "NEEDS",
@@ -27,26 +36,15 @@ __all__ = [
     "Record",
     "Score",
     "Tap",
+    "Variant",
+    "VariantProxy",
     "Weight",
-    "checked_variant",
 ]
 
 PROXIES: Registry[type[Proxy]] = Registry("proxy")
 
-
 #: "released": what a published column holds, flaws included; "corrected": the definition made sound
-VARIANTS = ("released", "corrected")
-
-
-def checked_variant(proxy: str, variant: str) -> str:
-    """Returns ``variant``.
-
-    Raises:
-        ZeronasError: it is not one of ``VARIANTS``.
-    """
-    if variant not in VARIANTS:
-        raise ZeronasError(f"{proxy} needs variant=released or variant=corrected, but got variant={variant!r}.")
-    return variant
+Variant = Literal["released", "corrected"]
 
 
 class ProxyFailure(Exception):
@@ -69,20 +67,21 @@ class Score:
 class Proxy(ABC):
     """A training-free score of an architecture; after ``score`` higher is better.
 
+    Its options are the annotated parameters of its constructor, under ``nas.core.options.validated``.
+
     Class attributes:
         name: the registered name.
         title: for tables and axes.
         source: paper and equation.
-        needs: what it asks of the probe pass, a subset of ``NEEDS``.
-        spaces: names of the spaces it applies to.
+        needs: what it needs to see, a subset of ``NEEDS``; an option may change it for an object.
         higher_is_better: direction of the raw value.
     """
 
+    kind: ClassVar[str] = "Proxy"
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
     needs: frozenset[Need]
-    spaces: ClassVar[tuple[str, ...]]
     higher_is_better: ClassVar[bool] = True
 
     #: number of layers the probe must run
@@ -98,9 +97,13 @@ class Proxy(ABC):
             ProxyFailure: there is no value; the message is the reason.
         """
 
-    def column(self, benchmark: str) -> str | None:
-        """Returns the published column of a benchmark that holds this metric as configured, if there is one."""
-        return None
+    def prepare(self, space: Space[Any]) -> Proxy:
+        """Returns the proxy that scores members of a space, with what it must know of the space as a whole.
+
+        It is called once, before anything is scored, and changes nothing in this one. Most proxies know all they need,
+        and are their own answer.
+        """
+        return self
 
     def score(self, record: Record) -> Score:
         """Returns the value with its sign turned so that higher is better, or the failure with its reason."""
@@ -111,3 +114,26 @@ class Proxy(ABC):
         if not math.isfinite(value):
             return Score(None, "the score is NaN" if math.isnan(value) else "the score is infinite")
         return Score(value if self.higher_is_better else -value)
+
+
+class VariantProxy(Proxy):
+    """A metric that was published with flaws, and is here in two variants.
+
+    Class attributes:
+        asks: what a variant needs, where it is not ``needs``.
+
+    Args:
+        variant: "released" or "corrected".
+    """
+
+    asks: ClassVar[Mapping[str, frozenset[Need]]] = {}
+
+    @validated
+    def __init__(self, variant: Variant = "corrected") -> None:
+        self.variant = variant
+        self.needs = self.asks.get(variant, self.needs)
+
+    @property
+    def released(self) -> bool:
+        """Whether this is the released variant."""
+        return self.variant == "released"

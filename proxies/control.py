@@ -16,7 +16,6 @@ class Random(Proxy):
     title = "random"
     source = "control"
     needs = frozenset()
-    spaces = ("rnn", "bert")
 
     def __call__(self, record: Record) -> float:
         """Returns the number."""

@@ -6,10 +6,10 @@ the score function is that of Jacobian covariance (Mellor et al. 2021, arXiv 200
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from nas.core.errors import ZeronasError
-from proxies.base import PROXIES, Proxy, ProxyFailure, Record, checked_variant
+from nas.core.options import NotNegative, Positive, Size, validated
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Variant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,6 +66,11 @@ class HiddenCovariance(Proxy):
     pulls every unit's mean towards zero, and the last state is as good as the others. It also divides S by the number
     of eigenvalues, over which S is a sum, so that layers and probes of several sizes compare.
 
+    The default is ``released``, unlike that of other metrics: it is the metric as published, the one that all figures
+    of it are about, here as in the paper, and it is a sound measure as it is. The variants rank cells alike (Spearman
+    .94 over 223 cells of mini_rnn, probe micro) and neither is the better one: tau with the truth is .44 and,
+    corrected, .38 in that table, .46 and .48 in NAS-Bench-NLP (probe small).
+
     A correlation does not see how large the states are, so an optimised S ends among products of so many factors that
     the states all but vanish: they are uncorrelated, and nothing can be learnt from them. ``floor`` makes such
     architectures failures; neither paper nor released code has it.
@@ -85,28 +90,18 @@ class HiddenCovariance(Proxy):
     title = "hidden covariance"
     source = "Serianni & Kalita 2023, section 3"
     needs = frozenset({"forward"})
-    spaces = ("rnn", "bert")
 
+    @validated
     def __init__(
-        self, layer: int = 1, axis: str = "units", k: float = 1e-5, variant: str = "released", floor: float = 0.0
+        self,
+        layer: Size = 1,
+        axis: Literal["units", "examples"] = "units",
+        k: Positive = 1e-5,
+        variant: Variant = "released",
+        floor: NotNegative = 0.0,
     ) -> None:
-        if not isinstance(layer, int) or isinstance(layer, bool) or layer < 1:
-            raise ZeronasError(f"hidden_covariance needs a layer of 1 or more, but got layer={layer!r}.")
-        if axis not in ("units", "examples"):
-            raise ZeronasError(f"hidden_covariance needs axis=units or axis=examples, but got axis={axis!r}.")
-        if not isinstance(k, (int, float)) or not k > 0:
-            raise ZeronasError(f"hidden_covariance needs k > 0, but got k={k!r}.")
-        if not isinstance(floor, (int, float)) or not floor >= 0:
-            raise ZeronasError(f"hidden_covariance needs floor >= 0, but got floor={floor!r}.")
-        self.layer, self.axis, self.k, self.floor = layer, axis, float(k), float(floor)
-        self.variant = checked_variant(self.name, variant)
+        self.layer, self.axis, self.k, self.variant, self.floor = layer, axis, k, variant, floor
         self.layers = layer
-
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column of the layer, which is over units."""
-        released = self.variant == "released" and self.axis == "units" and self.k == 1e-5
-        released = released and benchmark == "nas_bench_nlp" and not self.floor
-        return f"Layer {self.layer} Hidden Covariance" if released and self.layer <= 3 else None
 
     def __call__(self, record: Record) -> float:
         """Returns S of the layer's hidden states (T, B, d), as ``correlation_score`` defines it, or S per row."""

@@ -1,4 +1,4 @@
-"""Jacobian metrics of cells: how differently the examples of a batch pull on the output through their inputs.
+"""Jacobian metrics: how differently the examples of a batch pull on the output through their inputs.
 
 For a network untrained and L the sum of its last layer's outputs, J = dL/de is the gradient at the embedding output e
 (T, B, E); its row n holds what example n alone contributes, T E numbers. The metrics measure how far the B rows are
@@ -12,10 +12,10 @@ architecture search with parameters scoring").
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nas.core.errors import ZeronasError
-from proxies.base import PROXIES, Need, Noise, Proxy, ProxyFailure, Record, checked_variant
+from nas.core.options import validated
+from proxies.base import PROXIES, Noise, ProxyFailure, Record, Variant, VariantProxy
 from proxies.covariance import correlation_score
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _rows(record: Record) -> Tensor:
 
 
 @PROXIES.register("jacobian_covariance")
-class JacobianCovariance(Proxy):
+class JacobianCovariance(VariantProxy):
     """The correlation score S of the examples' rows of J; higher (less dependent) is better.
 
     Paper: J = [dL/dx_1 .. dL/dx_N], S = -sum_n [ln(lambda_n + k) + 1/(lambda_n + k)] over the eigenvalues of its
@@ -136,21 +136,12 @@ class JacobianCovariance(Proxy):
     title = "Jacobian covariance"
     source = f"{_SOURCE}; Mellor et al. 2021"
     needs = frozenset({"forward", "backward"})
-    spaces = ("rnn",)
+    asks: ClassVar = {"released": frozenset({"forward", "embedding"})}
     layers = 1
-
-    def __init__(self, variant: str = "corrected") -> None:
-        self.variant = checked_variant(self.name, variant)
-        if self.variant == "released":
-            self.needs = frozenset({"forward"})
-
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant."""
-        return "Jacobian Covariance" if self.variant == "released" and benchmark == "nas_bench_nlp" else None
 
     def __call__(self, record: Record) -> float:
         """Returns S over the B examples of J, or (released) over the T steps of e."""
-        if self.variant == "corrected":
+        if not self.released:
             return _covariance(_rows(record))
         if record.embedding is None:
             raise ProxyFailure("the pass made no embedding")
@@ -158,7 +149,7 @@ class JacobianCovariance(Proxy):
 
 
 @PROXIES.register("jacobian_cosine")
-class JacobianCosine(Proxy):
+class JacobianCosine(VariantProxy):
     """One minus the mean power 1/20 of the cosines between the examples' rows of J; higher (more orthogonal) is better.
 
     Paper: 1 - mean over pairs of |cos|^(1/20). Released code (``variant="released"``, the published column): half of
@@ -175,62 +166,71 @@ class JacobianCosine(Proxy):
     title = "Jacobian cosine"
     source = f"{_SOURCE}; Celotti et al. 2020"
     needs = frozenset({"forward", "backward"})
-    spaces = ("rnn",)
     layers = 1
-
-    def __init__(self, variant: str = "corrected") -> None:
-        self.variant = checked_variant(self.name, variant)
-
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant."""
-        return "Jacobian Cosine" if self.variant == "released" and benchmark == "nas_bench_nlp" else None
 
     def __call__(self, record: Record) -> float:
         """Returns the score of J (T, B, E): in [0, 1], or (released) in [1/2, 1]."""
-        return (released_cosine_score if self.variant == "released" else cosine_score)(_rows(record))
+        return (released_cosine_score if self.released else cosine_score)(_rows(record))
 
 
 #: option -> the factors of the noised passes that it compares J with
 _FACTORS = {"small": (0.1,), "large": (10.0,), "more": (0.1, 10.0, 100.0)}
 
 
-class _Noised(Proxy):
-    needs: frozenset[Need] = frozenset({"forward", "backward", "noise"})
-    spaces = ("rnn",)
+class _Noised(VariantProxy):
+    """How little a score s of J changes when the embedding output e is noised.
+
+    The noised input is e + a d eps, eps standard normal, the same for all factors a: 0.1 ("small"), 10 ("large").
+    Paper: 1 - |s - s_a|; "more": the product s s_0.1 s_10 s_100. In the published columns the scale d is the
+    *variance* of e over the batch, per step and unit, about 0.003; the small-noise column is not published.
+    ``variant="corrected"``: d is the standard deviation, so that a counts standard deviations, and "more" is the mean
+    of the four scores, which keeps the direction of s.
+
+    Args:
+        noise: "small", "large" or "more".
+        variant: "released" or "corrected".
+
+    Raises:
+        ZeronasError: no such noise or variant.
+    """
+
+    needs = frozenset({"forward", "backward", "noise"})
     layers = 1
 
-    def __init__(self, noise: str = "large", variant: str = "corrected") -> None:
-        if noise not in _FACTORS:
-            raise ZeronasError(f"{self.name} needs noise=small, noise=large or noise=more, but got noise={noise!r}.")
-        self.noise, self.variant = noise, checked_variant(self.name, variant)
-        scale = "variance" if self.variant == "released" else "deviation"
+    @validated
+    def __init__(self, noise: Literal["small", "large", "more"] = "large", variant: Variant = "corrected") -> None:
+        super().__init__(variant)
+        self.noise = noise
+        scale = "variance" if self.released else "deviation"
         self._noises: tuple[Noise, ...] = tuple((factor, scale) for factor in _FACTORS[noise])
         self.noises = frozenset(self._noises)
 
     @abstractmethod
-    def _score(self, rows: Tensor) -> float: ...
+    def _score(self, rows: Tensor) -> float:
+        """Returns s of J, given as one row per example (B, T*E)."""
 
-    def _scores(self, record: Record) -> tuple[float, list[float]]:
+    def __call__(self, record: Record) -> float:
+        """Returns the comparison of s at e with s at the noised inputs."""
         clean = self._score(_rows(record))
         missing = [noise for noise in self._noises if noise not in record.noisy_grads]
         if missing:
             raise ProxyFailure("the pass made no noised input gradients")
-        return clean, [self._score(example_rows(record.noisy_grads[noise])) for noise in self._noises]
+        noised = [self._score(example_rows(record.noisy_grads[noise])) for noise in self._noises]
+        if self.noise != "more":
+            return 1 - abs(clean - noised[0])
+        if self.released:
+            return clean * noised[0] * noised[1] * noised[2]
+        return (clean + sum(noised)) / 4
 
 
 @PROXIES.register("noised_jacobian_covariance")
 class NoisedJacobianCovariance(_Noised):
-    """How little the correlation score S of J changes when the embedding output e is noised.
+    """How little the correlation score S of J changes when the embedding output e is noised; higher is meant better.
 
-    The noised input is e + a s eps, eps standard normal, the same for all factors a: 0.1 ("small"), 10 ("large").
-    Paper: 1 - |S - S_a|; "more": the product S S_0.1 S_10 S_100. Higher is meant to be better.
-
-    ``variant="released"`` is what the published columns hold: the scale s is the *variance* of e over the batch, per
-    step and unit, about 0.003; "large" has its sign turned, |S - S_10| - 1; the small-noise column is not published.
-    S is negative and the product of four negative numbers is positive, so in the column of "more" higher means more
-    dependent rows: both columns go with a *higher* loss. ``variant="corrected"``: s is the standard deviation, so
-    that a counts standard deviations; "small" and "large" are 1 - |S - S_a|; "more" is the mean of the four scores,
-    which keeps the direction of S.
+    The noised input is e + a d eps, as ``_Noised`` tells. ``variant="released"`` is what the published columns hold:
+    "large" has its sign turned, |S - S_10| - 1; S is negative and the product of four negative numbers is positive, so
+    in the column of "more" higher means more dependent rows: both columns go with a *higher* loss.
+    ``variant="corrected"``: "small" and "large" are 1 - |S - S_a|, "more" is the mean of the four scores.
 
     Args:
         noise: "small", "large" or "more".
@@ -244,37 +244,22 @@ class NoisedJacobianCovariance(_Noised):
     title = "noised Jacobian covariance"
     source = f"{_SOURCE}; Celotti et al. 2020"
 
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant of large and more noise."""
-        if self.variant != "released" or benchmark != "nas_bench_nlp":
-            return None
-        return {"large": "Large Noise Jacobian", "more": "More Noised Jacobian"}.get(self.noise)
-
     def _score(self, rows: Tensor) -> float:
         return _covariance(rows)
 
     def __call__(self, record: Record) -> float:
         """Returns the comparison of S at e with S at the noised inputs."""
-        clean, noised = self._scores(record)
-        if self.noise != "more":
-            stable = 1 - abs(clean - noised[0])
-            return -stable if self.variant == "released" and self.noise == "large" else stable
-        if self.variant == "corrected":
-            return (clean + sum(noised)) / 4
-        return clean * noised[0] * noised[1] * noised[2]
+        stable = super().__call__(record)
+        return -stable if self.released and self.noise == "large" else stable
 
 
 @PROXIES.register("noised_jacobian_cosine")
 class NoisedJacobianCosine(_Noised):
     """How little the cosine score c of J changes when the embedding output e is noised; higher is meant to be better.
 
-    The noised input is e + a s eps, eps standard normal, the same for all factors a: 0.1 ("small"), 10 ("large").
-    Paper: 1 - |c - c_a|; "more": the product c c_0.1 c_10 c_100.
-
-    ``variant="released"`` is what the published columns hold: the scale s is the *variance* of e over the batch, per
-    step and unit, about 0.003, and c is the halved score of ``jacobian_cosine``; the small-noise column is not
-    published. In the published table "large" goes with a *higher* loss. ``variant="corrected"``: s is the standard
-    deviation, so that a counts standard deviations; c is not halved; "more" is the mean of the four scores.
+    The noised input is e + a d eps, as ``_Noised`` tells. ``variant="released"`` is what the published columns hold: c
+    is the halved score of ``jacobian_cosine``; in the published table "large" goes with a *higher* loss.
+    ``variant="corrected"``: c is not halved.
 
     Args:
         noise: "small", "large" or "more".
@@ -288,20 +273,5 @@ class NoisedJacobianCosine(_Noised):
     title = "noised Jacobian cosine"
     source = f"{_SOURCE}; Celotti et al. 2020"
 
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant of large and more noise."""
-        if self.variant != "released" or benchmark != "nas_bench_nlp":
-            return None
-        return {"large": "Large Noise Jacobian Cosine", "more": "More Noised Jacobian Cosine"}.get(self.noise)
-
     def _score(self, rows: Tensor) -> float:
-        return released_cosine_score(rows) if self.variant == "released" else cosine_score(rows)
-
-    def __call__(self, record: Record) -> float:
-        """Returns the comparison of the cosine score at e with that at the noised inputs."""
-        clean, noised = self._scores(record)
-        if self.noise != "more":
-            return 1 - abs(clean - noised[0])
-        if self.variant == "corrected":
-            return (clean + sum(noised)) / 4
-        return clean * noised[0] * noised[1] * noised[2]
+        return released_cosine_score(rows) if self.released else cosine_score(rows)

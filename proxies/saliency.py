@@ -1,4 +1,4 @@
-"""Saliency metrics of cells: how much weights, or hidden states, matter to the output of an untrained network.
+"""Saliency metrics: how much weights, or hidden states, matter to the output of an untrained network.
 
 The backward pass starts from L, the sum of the last layer's outputs over steps, examples and units.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Weight, checked_variant
+from proxies.base import PROXIES, ProxyFailure, Record, VariantProxy, Weight
 from proxies.jacobian import require_finite_states
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _finite(total: float) -> float:
 
 
 @PROXIES.register("synaptic_saliency")
-class SynapticSaliency(Proxy):
+class SynapticSaliency(VariantProxy):
     """The sum of |w dL/dw| over weights; higher is meant to be better, but in the published table it is not.
 
     Paper: sum of theta dL/dtheta over all parameters. Published column (``variant="released"``): absolute values, over
@@ -57,19 +57,11 @@ class SynapticSaliency(Proxy):
     title = "synaptic saliency"
     source = "Serianni & Kalita 2023, section 3; Tanaka et al. 2020"
     needs = frozenset({"forward", "backward", "weights"})
-    spaces = ("rnn",)
     layers = 1
 
-    def __init__(self, variant: str = "corrected") -> None:
-        self.variant = checked_variant(self.name, variant)
-
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant."""
-        return "Synaptic Saliency" if self.variant == "released" and benchmark == "nas_bench_nlp" else None
-
     def _counts(self, weight: Weight) -> bool:
-        if self.variant == "corrected":
-            return weight.part == "linear"
+        if not self.released:
+            return weight.part != "embedding"
         return weight.part == "embedding" or weight.position >= 1
 
     def __call__(self, record: Record) -> float:
@@ -79,7 +71,7 @@ class SynapticSaliency(Proxy):
 
 
 @PROXIES.register("hidden_synaptic_saliency")
-class HiddenSynapticSaliency(Proxy):
+class HiddenSynapticSaliency(VariantProxy):
     """The sum of |h dL/dh| over hidden states h_0; higher is meant to be better, but in the published table it is not.
 
     Published column (``variant="released"``): the sum over layers, steps, examples and units of the state *before*
@@ -99,16 +91,8 @@ class HiddenSynapticSaliency(Proxy):
     name = "hidden_synaptic_saliency"
     title = "hidden synaptic saliency"
     source = "Serianni & Kalita 2023, section 3"
-    needs = frozenset({"forward", "backward"})
-    spaces = ("rnn",)
+    needs = frozenset({"forward", "backward", "hidden_backward"})
     layers = 1
-
-    def __init__(self, variant: str = "corrected") -> None:
-        self.variant = checked_variant(self.name, variant)
-
-    def column(self, benchmark: str) -> str | None:
-        """Returns NAS-Bench-NLP's column, for the released variant."""
-        return "Hidden Synaptic Saliency" if self.variant == "released" and benchmark == "nas_bench_nlp" else None
 
     def __call__(self, record: Record) -> float:
         """Returns the sum over hidden states (T, B, h) of all layers, or their mean."""
@@ -116,7 +100,7 @@ class HiddenSynapticSaliency(Proxy):
         if not record.hidden_grads:
             raise ProxyFailure("the pass made no gradients")
         total = sum(_product(h, grad) for h, grad in zip(record.hidden, record.hidden_grads, strict=True))
-        if self.variant == "released":
+        if self.released:
             return _finite(total)
         # The zero state before the first step adds nothing to the sum: with the last state, T states are left.
         total += sum(_product(h, grad) for h, grad in zip(record.final, record.final_grads, strict=True))

@@ -9,7 +9,6 @@ __all__ = ["Depth", "Flops", "Parameters", "Width"]
 
 class _Size(Proxy):
     needs = frozenset({"shapes"})
-    spaces = ("rnn", "bert")
     source = "baseline"
 
 

@@ -15,7 +15,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from spaces.protocol import Protocol as TrainingProtocol
     from spaces.record import Probe
 
-__all__ = ["Architecture", "Counts", "Space"]
+__all__ = ["Architecture", "Counts", "Matrix", "Space"]
 
 _ATTEMPTS = 2000
 
@@ -73,6 +73,22 @@ class Counts:
     flops: int
     depth: int
     width: int
+
+
+class Matrix(NamedTuple):
+    """The shape of a weight matrix (rows, columns) = (outputs, inputs).
+
+    Attributes:
+        name: as the module names it.
+        part: "attention" (whatever the operation that mixes tokens) or "feed_forward".
+        heads: how many heads share its rows, 1 where heads do not split it.
+    """
+
+    name: str
+    part: str
+    rows: int
+    columns: int
+    heads: int
 
 
 class Space(ABC, Generic[A]):
@@ -167,6 +183,14 @@ class Space(ABC, Generic[A]):
     def counts(self, architecture: A) -> Counts:
         """Returns parameters, FLOPs, depth and width of the full-size model, from shapes alone."""
 
+    def matrices(self, architecture: A) -> tuple[tuple[Matrix, ...], ...]:
+        """Returns the weight matrices of each layer, first to last, from shapes alone.
+
+        Raises:
+            ZeronasError: the space does not say; then its probe must not give "matrices".
+        """
+        raise ZeronasError(f"Space '{self.name}' does not say which weight matrices its members have.")
+
     @abstractmethod
     def build(self, architecture: A, **sizes: Any) -> torch.nn.Module:
         """Returns a torch module of the architecture."""
@@ -196,6 +220,10 @@ class Space(ABC, Generic[A]):
     def contains(self, architecture: A) -> bool:
         """Returns whether a valid architecture obeys the reduction."""
         return not self.rule or self.rule.allows(self.describe(architecture))
+
+    def draws(self, architecture: A) -> bool:
+        """Returns whether ``sample`` can return an architecture; the other operators may reach more members."""
+        return self.contains(architecture)
 
     def format(self, architecture: A) -> str:
         """Returns one line of JSON that ``parse`` reads."""

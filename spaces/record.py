@@ -8,30 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from spaces.base import Counts
+from spaces.base import Counts, Matrix
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from spaces.base import Space
 
-__all__ = ["NEEDS", "Need", "Needing", "Needs", "Noise", "Probe", "Record", "Tap", "Weight"]
+__all__ = ["NEEDS", "STILL", "Need", "Needing", "Needs", "Noise", "Probe", "Record", "Tap", "Weight"]
 
-#: what a probe pass can be asked for
+#: what a proxy can need to see. A probe says which of it it gives, and a proxy applies to the spaces whose probe gives
+#: all that it needs
 Need = str
 NEEDS: frozenset[Need] = frozenset(
     {
         "shapes",  # counts alone
+        "matrices",  # shapes of the weight matrices, layer by layer
         "forward",  # hidden states
-        "activations",  # signs of activation outputs, taps
+        "embedding",  # what enters the first layer, of a forward pass
+        "activations",  # taps: outputs of the activation functions, and what else the network computes
+        # of operations that mix tokens: the taps "query", "key", "value" (B, T, a), "attention" (B, n, T, T) and
+        # "context" (B, n, T, d) of n heads, and weights of the part "attention"
+        "attention",
         "weights",  # initial weights
-        "backward",  # gradients of the corrected seed (a random direction for BERT, ones for cells)
-        "backward_released",  # gradients of the released seed (ones; y itself where the released code does so)
-        "noise",  # input gradients at noised inputs
+        "backward",  # gradients of the embedding, and of what else is asked for, from the corrected seed: a random
+        # direction where the output is that of a LayerNorm, else ones
+        "backward_released",  # gradients of weights from the released seed (ones)
+        "hidden_backward",  # gradients of the hidden states; they come with "backward"
+        "noise",  # gradients of the embedding at noised inputs
     }
 )
+#: needs that shapes answer, so that nothing is built or run for them
+STILL: frozenset[Need] = frozenset({"shapes", "matrices"})
 
 #: a noised pass: a factor, and what it multiplies per step and unit: the "variance" or the "deviation" of the
 #: embedding over the batch
@@ -79,15 +89,44 @@ class Needs:
         noises: frozenset[Noise] = frozenset().union(*(p.noises for p in items))
         return cls(kinds, max((p.layers for p in items), default=0), noises)
 
+    @property
+    def to_run(self) -> frozenset[Need]:
+        """Kinds for which the network must be run."""
+        return self.kinds - STILL
+
 
 @dataclass(frozen=True)
 class Tap:
-    """An inner tensor: its name (an operation, "query", ...), its layer from 0; the space says its shape."""
+    """An inner tensor.
+
+    Attributes:
+        name: of the operation. Outputs of activation functions are "activation" or begin with "activation_"; that of a
+            sigmoid is "activation_sigm".
+        layer: from 0.
+        value: the space says its shape.
+        grad: its gradient, if there is one.
+        examples: the axis of the examples: 0 of (B, T, d), 1 of (T, B, d).
+    """
 
     name: str
     layer: int
     value: Tensor
     grad: Tensor | None = None
+    examples: int = 0
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether it is the output of an activation function."""
+        return self.name == "activation" or self.name.startswith("activation_")
+
+    @property
+    def centre(self) -> float:
+        """Of an activation function's output, the value between off and on: that of the input 0."""
+        return 0.5 if self.name == "activation_sigm" else 0.0
+
+    def by_example(self) -> Tensor:
+        """Returns the value as one row per example, (B, n)."""
+        return self.value.movedim(self.examples, 0).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -137,17 +176,28 @@ class Record:
     taps: list[Tap] = field(default_factory=list)
     #: weights in the order of the architecture
     weights: list[Weight] = field(default_factory=list)
-    #: the architecture, and the space (with its reading and its reduction) that it was taken from
-    architecture: Any = None
-    origin: Space[Any] | None = None
+    #: shapes of the weight matrices of each layer
+    matrices: tuple[tuple[Matrix, ...], ...] = ()
     #: records of further initialisations of the same architecture, where the probe makes several
     repeats: list[Record] = field(default_factory=list)
     #: results that several proxies share, each computed by the first that needs it
     kept: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
+    @classmethod
+    def of(cls, space: Space[Any], architecture: Any, needs: Needs, seed: int) -> Record:
+        """Returns a record that holds what shapes say, for a probe to fill with what a pass sees."""
+        matrices = space.matrices(architecture) if "matrices" in needs.kinds else ()
+        return cls(space.name, architecture.key, seed, space.counts(architecture), matrices=matrices)
+
 
 class Probe(Protocol):
-    """What looks at one untrained architecture."""
+    """What looks at one untrained architecture.
+
+    Class attributes:
+        gives: what it can be asked for, a subset of ``NEEDS``.
+    """
+
+    gives: ClassVar[frozenset[Need]]
 
     def observe(self, space: Space[Any], architecture: Any, needs: Needs, seed: int, device: str = "cpu") -> Record:
         """Returns the record of one pass that does only what ``needs`` asks for."""

@@ -53,7 +53,10 @@ BAD = [
     (("search", "budget==5"), "The command line cannot be read (Error parsing override 'budget==5'"),
     (("search", "proxy=[a"), "The command line cannot be read (no viable alternative at input '[a')"),
     (("search", "proxies.hidden_covariance.layer=2"), "A proxy needs layer 2, but the probe has hidden sizes [64]"),
-    (("search", "proxies.hidden_covariance.axis=up"), "hidden_covariance needs axis=units or axis=examples"),
+    (
+        ("search", "proxies.hidden_covariance.axis=up"),
+        "Unknown axis 'up' of proxy 'hidden_covariance'. Available: examples, units.",
+    ),
     (("search", "fresh=no"), "zeronas search needs fresh to be true or false, but got 'no'."),
     (("search", "proxy=[]"), "At least one proxy is needed, but proxy=[] was given"),
     (
@@ -80,7 +83,10 @@ BAD = [
     (("search", "seed=9999999999999999999999"), "zeronas search needs seed to be a whole number from 0 to 9,223,"),
     (("search", "probe.rnn.hidden=64"), "The probe of space 'rnn' needs hidden to be a list of one or more, each a"),
     (("search", "space=bert", "probe.bert.train_mode=no"), "The probe of space 'bert' needs train_mode to be true"),
-    (("search", "proxy=swap", "proxies.swap.mu=[1]"), "Proxy 'swap' needs mu to be a number, a word or null"),
+    (
+        ("search", "proxy=swap", "proxies.swap.mu=[1]"),
+        "Proxy 'swap' needs mu to be a number of 0 or more or null, but got [1].",
+    ),
     (
         ("search", "proxy=zerolm", "space=bert", "proxies.zerolm.per_head=no"),
         "Proxy 'zerolm' needs per_head to be true",

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
 import proxies
+import spaces
 from experiments.paper import report
+from experiments.paper.hooks import leaked_hooks
+from experiments.paper.labels import labelled_alpha
 from experiments.paper.metrics import bert_metrics, peers, rnn_metrics
 from experiments.paper.runs import RESULTS, ranked, read_table
 from experiments.paper.steps import BERT_SUBSETS, RNN_SUBSETS, STEPS
 from experiments.paper.tables import grid, published_taus, summarise
+from nas.core.errors import ZeronasError
 from nas.truth import benchmarks
+from nas.truth.benchmarks.flexibert import FlexiBERT
 
 
 @pytest.mark.parametrize("variant", ["released", "corrected"])
@@ -23,7 +29,7 @@ def test_every_metric_of_the_tables_can_be_made(variant: str) -> None:
         for body in metrics.values():
             options = dict(body)
             made = proxies.get(options.pop("name"), space, **options)
-            assert space in made.spaces
+            assert made.needs <= spaces.get(space).probe.gives
 
 
 def test_published_columns_have_the_taus_that_are_known_of_them(data_dir: Path) -> None:
@@ -72,3 +78,27 @@ def test_the_committed_report_is_what_the_committed_numbers_give(
         json.loads(path.read_text(encoding="utf-8"))
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     assert report.write_report().read_text(encoding="utf-8") == committed
+
+
+def test_labelled_alpha() -> None:
+    rng = np.random.default_rng(0)
+    a, f = rng.normal(size=100), rng.normal(size=100)
+    assert labelled_alpha(a, f, 0.7 * a + 0.3 * f) == pytest.approx(0.7, abs=0.06)
+    assert labelled_alpha(a, f, 2 * a - f) == 1.0
+    assert labelled_alpha(a, f, 1.4 * a - 0.4 * f, clip=False) == pytest.approx(1.4, abs=0.1)
+    with pytest.raises(ZeronasError, match="needs three or more architectures"):
+        labelled_alpha([1.0], [1.0], [1.0])
+
+
+def test_leaked_hooks_by_hand() -> None:
+    assert leaked_hooks([4, 2, 4], fresh=(2,), before=26) == [30, 32, 4]
+
+
+def test_leaked_hooks_explain_every_published_row(data_dir: Path) -> None:
+    bench = FlexiBERT(data_dir)
+    hooks = leaked_hooks([len(row.config.layers) for row in bench.rows])
+    for row, factor in zip(bench.rows, hooks, strict=True):
+        published = bench.metrics[row.id]
+        activations = sum(layer.num_feed_forward for layer in row.config.layers)
+        ratio = published["Activation Distance"] / published["Activation Distance Normalized"]
+        assert ratio == pytest.approx(activations * factor, rel=1e-5)  # float32 sums

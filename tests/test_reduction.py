@@ -15,7 +15,8 @@ import spaces
 from experiments.commands.reduce import run
 from nas.core.errors import ZeronasError
 from nas.core.folders import run_lock
-from nas.judge.reduction import Table, fit, half, holm, levels_of, outcome
+from nas.judge.effects import holm
+from nas.judge.reduction import Table, fit, half, levels_of, outcome
 from nas.judge.reduction import _f_test as f_test
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark, Datasheet, Entry

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.report.tables import text_table
 from nas.truth.benchmarks import BENCHMARKS, get
 from nas.truth.benchmarks.check import check
 from nas.truth.benchmarks.data import ENVIRONMENT, FILES, fetch, given_folder
@@ -63,20 +64,15 @@ def _list(folder: Path | None) -> int:
                 sheets[benchmark.name] = benchmark.datasheet
         except ZeronasError as error:
             damaged[benchmark.name] = str(error)
-    rows = [["benchmark", "space", "rows", "kept", "unique", "licence", "metric"]]
+    rows = []
     for benchmark in benchmarks:
         sheet, better = sheets.get(benchmark.name), "higher" if benchmark.higher_is_better else "lower"
         metric = f"{benchmark.metric} ({benchmark.unit}, {better} is better)"
         sizes = ["-"] * 3 if sheet is None else [f"{size:,}" for size in (sheet.rows, sheet.kept, sheet.unique)]
         licences = [sheet.licence] if sheet is not None else [FILES[file].licence for file in benchmark.files[:1]]
         rows.append([benchmark.name, benchmark.space, *sizes, *(licences or ["-"]), metric])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            f"{text:>{width}}" if 2 <= i <= 4 else f"{text:{width}}"
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+    header = ["benchmark", "space", "rows", "kept", "unique", "licence", "metric"]
+    print("\n".join(text_table(header, rows, right=(2, 3, 4))))
     for name, sheet in sheets.items():
         print(f"\n{name}: {sheet.title}")
         print(f"  source:  {sheet.source}")

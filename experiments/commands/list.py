@@ -31,7 +31,6 @@ def _proxies() -> list[list[str]]:
 
     rows = [["proxy", "options", "needs", "better", "spaces", "source", "what"]]
     for name in proxies.PROXIES:
-        kinds = proxies.kinds_of(name)
         kind = proxies.PROXIES.get(name)
         options = " ".join(f"{key}={value}" for key, value in proxies.options_of(name).items()) or "-"
         better = "higher" if kind.higher_is_better else "lower"
@@ -42,7 +41,7 @@ def _proxies() -> list[list[str]]:
                 options,
                 needs,
                 better,
-                "+".join(sorted(kinds, reverse=True)),
+                "+".join(proxies.spaces_of(name)),
                 kind.source,
                 _first_line(kind.__doc__),
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +17,9 @@ from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.trials import PROXIES, Trial
-from nas.report.rank import lines, noise_line, published_lines, report
+from nas.report.rank import lines, members_line, noise_line, published_lines, report
 from nas.settings import RankSettings, make
-from nas.truth.benchmarks import Benchmark, Entry
+from nas.truth.benchmarks import Benchmark, Diverged, Entry
 
 __all__ = ["main", "run"]
 
@@ -33,17 +34,17 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = make(config, RankSettings)
     given, benchmark = settings.given, settings.needed_truth()
-    entries = chosen_entries(benchmark, settings.space.contains, given.limit)
+    members = chosen_members(benchmark, settings.space.contains, given.limit)
     task = settings.task(BASELINES if given.baselines else ())
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        progress = Progress(len(entries))
+        progress = Progress(len(members))
         with Evaluator(task, settings.workers) as evaluator:
-            trials = [Trial(entry.architecture) for entry in entries]
+            trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
-        results = report(folder, settings, task.proxies, entries, evaluations, given.resamples, wall)
-    print(f"{benchmark.name}: {len(entries):,} of {len(benchmark.entries):,} unique architectures; {benchmark.metric}")
+        results = report(folder, settings, task.proxies, members, evaluations, given.resamples, wall)
+    print(members_line(results))
     print("\n".join(lines(results)))
     print(noise_line(results))
     for text in published_lines(results):
@@ -52,20 +53,28 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def chosen_entries(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry]:
-    """Returns the entries to score: those the reduction allows, ``limit`` of them drawn evenly over the truth.
+def chosen_members(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry | Diverged]:
+    """Returns what is scored: the entries and the diverged that the reduction allows, in the order of the table.
+
+    ``limit`` of them are drawn evenly over the truth, the diverged last in it.
 
     Raises:
         ZeronasError: the reduction leaves none.
     """
-    entries = [entry for entry in benchmark.entries if contains(entry.architecture)]
-    if not entries:
+    members: list[Entry | Diverged] = [e for e in benchmark.entries if contains(e.architecture)]
+    if not members:
         raise ZeronasError(f"None of the architectures of '{benchmark.name}' obeys the reduction; widen it.")
+    members += [d for d in benchmark.diverged.values() if contains(d.architecture)]
     if limit is None:
-        return entries
-    order = sorted(range(len(entries)), key=lambda i: entries[i].value)
-    picks = np.unique(np.linspace(0, len(entries) - 1, min(limit, len(entries))).round().astype(int))
-    return [entries[i] for i in sorted(order[p] for p in picks)]
+        return members
+
+    def place(i: int) -> float:
+        member = members[i]
+        return member.value if isinstance(member, Entry) else -benchmark.sign * math.inf
+
+    order = sorted(range(len(members)), key=place)
+    picks = np.unique(np.linspace(0, len(members) - 1, min(limit, len(members))).round().astype(int))
+    return [members[i] for i in sorted(order[p] for p in picks)]
 
 
 main = command(run, "rank")

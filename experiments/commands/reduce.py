@@ -22,6 +22,7 @@ from nas.core.folders import claimed
 from nas.judge import random_regret
 from nas.judge.reduction import PICKS, Fit, Step, Table, fit, half, outcome
 from nas.report.plots import COLOURS, save
+from nas.report.tables import markdown_table
 from nas.settings import ReduceSettings, Settings, make
 from nas.truth.benchmarks import Benchmark, Entry
 from spaces.base import Space
@@ -265,11 +266,12 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
             "",
         ]
     lines += ["## How the rule was found", ""]
-    lines += _table(
+    lines += markdown_table(
         ["restriction", f"gain ({unit})", "gain (sd of those left)", "p (Holm)", "members", ""],
         [_step_row(step, "taken") for step in fitted.steps]
         + [_step_row(step, f"refused: {step.refused}") for step in [fitted.next] if step is not None],
     )
+    lines.append("")
     titles = {
         "testing": "The testing half: not looked at when the rule was fitted",
         "whole_table": "The whole table" + ": PARTLY FITTED, half of it chose the implied rule" * bool(results["rule"]),
@@ -283,11 +285,12 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
             "",
         ]
     lines += ["## Features, on the fitting half", ""]
-    lines += _table(
+    lines += markdown_table(
         ["feature", "value", "n", "mean ± s.e.", "sd", "effect", "residual ± s.e.", "p (Holm)", "residual p (Holm)"],
         _feature_table(fitted, benchmark.sign),
     )
     lines += [
+        "",
         f"All {fitted.members:,}: mean {show(benchmark.sign * fitted.mean)}, sd {show(fitted.sd)} {unit}. "
         "Features of layers count every layer once; their standard errors take an architecture's layers as one cluster "
         "and their tests take an architecture as one observation. Numbers with many values are binned at their "
@@ -319,8 +322,8 @@ def _outcome_table(results: Mapping[str, Any], key: str, unit: str) -> list[str]
         rows.append(_spread_row(label, found["reduced"], tops))
     header = ["", "n", f"mean ({unit})", "sd", "min", "median", "max"]
     picks = [f"best of {k}" for k in PICKS]
-    table = _table([*header, *picks, "of the top 10%", "of the top quarter"], rows)
-    return [*table[:-1], "", "best of k: expected best of k random picks, exact.", ""]
+    table = markdown_table([*header, *picks, "of the top 10%", "of the top quarter"], rows)
+    return [*table, "", "best of k: expected best of k random picks, exact.", ""]
 
 
 def _spread_row(label: str, spread: Mapping[str, Any], tops: Sequence[str]) -> list[str]:
@@ -342,11 +345,6 @@ def _feature_table(fitted: Fit, sign: float) -> list[list[str]]:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [*("| " + " | ".join(line) + " |" for line in lines), ""]
 
 
 def _plot(path: Path, fitted: Fit, values: np.ndarray, kept: np.ndarray, benchmark: Benchmark) -> None:

@@ -51,11 +51,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             if settings.benchmark is not None:
                 measures[TRUTH] = _truth(settings, Path(given.run.root))
             stages = Stages(searcher, Verify(k)) if k else searcher
-            results = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: k}, given.batch)
+            results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: k}, given.batch)
         rows, queries = scored(results, journal.known), queried(results, settings.benchmark)
         members = pool.members if isinstance(pool, BenchmarkPool) else None
-        note = _note(settings, queries)
-        answers = report(folder, settings, rows, queries, members, time.monotonic() - begun, note)
+        wall, note = time.monotonic() - begun, _note(settings, queries)
+        answers = report(folder, settings, rows, queries, members, wall, note, seconds.get(TRUTH, 0.0))
     print("\n".join(answer(answers)))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
     if answers["found"] is not None:

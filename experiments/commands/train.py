@@ -18,6 +18,7 @@ from nas.core.files import number, versions, write_json, write_text
 from nas.core.folders import claimed
 from nas.core.options import Choice, shown
 from nas.core.workers import out_of_memory
+from nas.judge.noise import Noise
 from nas.report import plots
 from nas.settings import TrainSettings, read
 from nas.truth import benchmarks
@@ -174,7 +175,7 @@ def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[st
         return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
     entry = benchmark.by_key.get(training.key)  # an architecture of the table takes its own place in it
     own = None if entry is None else entry.value
-    around = benchmark.interval(value, 1, entry is not None, own)
+    around = Noise(benchmark).interval(value, 1, entry is not None, own)
     standing = {
         "benchmark": benchmark.name,
         **vars(benchmark.standing(value, entry is not None, own)),

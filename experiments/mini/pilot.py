@@ -44,7 +44,11 @@ CELLS = 40
 
 
 def even(key: str) -> bool:
-    """Whether a key is of the half that choices are made on."""
+    """Whether a key is of the half that the pilot's choice of a protocol is made on.
+
+    It hangs on the last bit of the key's SHA-256. ``nas.judge.reduction.half`` splits by the first hexadecimal digit:
+    the two halves are different ones, and independent of each other.
+    """
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 2 == 0
 
 
@@ -108,12 +112,11 @@ def _beside(
     keys = [key for key in truth if chosen[key] is not None and other[key] is not None]
     columns = np.array([[chosen[key], other[key], truth[key]] for key in keys], dtype=float)
 
-    def difference(rows: np.ndarray) -> float:
-        return judge.kendall(rows[:, 1], rows[:, 2]) - judge.kendall(rows[:, 0], rows[:, 2])
+    def difference(rows: np.ndarray) -> tuple[float]:
+        return (judge.kendall(rows[:, 1], rows[:, 2]) - judge.kendall(rows[:, 0], rows[:, 2]),)
 
-    rng = seeds.generator(0, "pilot", len(keys))
-    drawn = [difference(columns[rng.integers(len(keys), size=len(keys))]) for _ in range(resamples)]
-    return {"cells": len(keys), "tau": difference(columns), "tau_interval": list(judge.interval(drawn))}
+    [found] = judge.bootstrap(difference, columns, resamples, seeds.generator(0, "pilot", len(keys)))
+    return {"cells": len(keys), "tau": difference(columns)[0], "tau_interval": list(found)}
 
 
 if __name__ == "__main__":

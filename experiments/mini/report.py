@@ -1,7 +1,7 @@
 """``python -m experiments.mini.report``: ranks both tables with every proxy there is, and writes results/report.md.
 
 The rankings are resumable run folders under ``runs/mini``; what is committed is this report, results/tables.json and
-the figures.
+the figures. The report's prose is ``templates/report.md.j2``; every number in it comes from the files of results.
 """
 
 from __future__ import annotations
@@ -10,26 +10,34 @@ import dataclasses
 import json
 import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import spaces
 from experiments.cli import guarded
 from experiments.mini.pilot import RESULTS
 from experiments.mini.searches import CHOSEN
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
-from experiments.paper.report import agreement_text, failures_text, markdown_table, number_text, tau_text
+from experiments.paper.operations import operation_test
 from experiments.paper.runs import RESULTS as PAPER
 from experiments.paper.runs import ranked, read_results
 from experiments.paper.tables import grid, save
+from nas import judge
 from nas.core.files import number, write_text
-from nas.judge.effects import operation_test
+from nas.judge.noise import Noise
+from nas.judge.outcome import best_reachable
 from nas.report.rank import ordered
+from nas.report.render import render
+from nas.report.tables import estimate, failures, mean_and_error
 from nas.truth import benchmarks
 from nas.truth.benchmarks import MiniTable
-from spaces.rnn import parse_cell
+from spaces.rnn import NAMED_CELLS, named_cell, parse_cell
 from spaces.rnn.growth import GROWTHS, growth
 
-__all__ = ["RESULTS", "main", "report"]
+__all__ = ["RESULTS", "context", "main", "read_data", "report"]
 
+#: what ``reduction=stable`` allows
+_STABLE = ("bounded", "linear")
 _SIZES = ("depth", "width", "flops")
 
 
@@ -50,23 +58,24 @@ def rank_tables() -> None:
     for name in ("mini_rnn", "mini_bert"):
         benchmark = benchmarks.get(name)
         assert isinstance(benchmark, MiniTable)
-        space = benchmark.space
+        space, measured = benchmark.space, Noise(benchmark)
         # a table that has grown is another ranking
-        stamp = f"{len(benchmark.entries)}"
+        stamp = f"{len(benchmark.entries) + len(benchmark.diverged)}"
         chosen = _proxies(space)
         sizes = ("probe=small",) if space == "rnn" else ("probe=small", "probe.bert.batch=8")
         what = (f"space={space}", f"benchmark={name}")
         folder = ranked(f"rank_{name}_{stamp}", chosen, *what, *sizes, group="mini")
         found = read_results(folder)
         data[name] = {
-            "sheet": {k: v for k, v in benchmark.sheet.items() if k != "notes"},
+            "sheet": {k: v for k, v in benchmark.sheet.items() if k not in ("notes", "retest")},
             "architectures": found["architectures"],
+            "diverged": found["diverged"],
             "probe": found["config"]["probe"][space],
             "noise": {
                 **found["noise"],
-                "reach_of_best": benchmark.reach(benchmark.best.value),
-                "reach_of_median": benchmark.reach(statistics.median(entry.value for entry in benchmark.entries)),
-                "coverage": benchmark.coverage,
+                "reach_of_best": measured.reach(benchmark.best.value),
+                "reach_of_median": measured.reach(statistics.median(entry.value for entry in benchmark.entries)),
+                "coverage": measured.coverage,
             },
             "proxies": found["proxies"],
             "versions": found["versions"],
@@ -84,6 +93,7 @@ def rank_tables() -> None:
         )
         data["operations"] = dataclasses.asdict(test)
     data["growth"] = _divergence_by_growth()
+    data["best"] = _best()
     save(RESULTS / "tables.json", data)
 
 
@@ -104,166 +114,156 @@ def _divergence_by_growth() -> dict[str, dict[str, Any]]:
     return found
 
 
-def report(data: dict[str, Any]) -> str:
-    """Returns the report."""
-    out = [
-        "# The project's own tables, and what every proxy is worth on them",
-        "",
-        "Nobody tuned a proxy on these: the tables were made after the proxies were written. tau is positive where a "
-        "higher score goes with a lower loss; brackets are 95% bootstrap intervals over architectures. (The floor of "
-        "the main job, below, was chosen on trainings of what searches found, and takes no part in these rankings.)",
-    ]
-    for name in ("mini_rnn", "mini_bert"):
-        out += ["", *_table(name, data[name])]
-    rows = [
-        [kind, str(ends["cells"]), str(ends["diverged"]), number(ends["median loss"], 4)]
-        for kind, ends in data["growth"].items()
-    ]
-    out += ["", "## Which cells diverge (mini_rnn)", ""]
-    out += markdown_table(["states can grow", "cells", "diverged", "median loss of the others"], rows)
-    out += [
-        "",
-        "The class follows from the graph alone (`spaces/rnn/growth.py`, the worst over weights). `reduction=stable` "
-        "is the space of the first two; without it evolution on hidden covariance ends among cells that cannot be "
-        "trained.",
-    ]
-    out += ["", *_searches(json.loads((RESULTS / "searches.json").read_text(encoding="utf-8")))]
-    out += ["", *_pilot(json.loads((RESULTS / "pilot.json").read_text(encoding="utf-8")))]
-    out += ["", "## The effect of the operation type in mini_bert", ""]
-    test = data.get("operations")
-    other = json.loads((PAPER / "reduction.json").read_text(encoding="utf-8"))["operation_test"]
-    if test:
-        out.append(
-            f"F{tuple(test['df'])} = {test['f']:.2f}, p = {test['p']:.2g}: added to heads, feed-forward and the class "
-            f"of hidden size and depth ({test['r2_base']:.2f} of the variance without it, {test['r2_full']:.2f} with "
-            f"it). In FlexiBERT the same test gives F{tuple(other['df'])} = {other['f']:.2f}, p = {other['p']:.2f}: "
-            "there the operations never ran."
-        )
-    else:
-        out.append("Too few configurations are trained so far for the test.")
-    return "\n".join(out) + "\n"
+def read_data() -> dict[str, Any]:
+    """Returns what the report is made of: tables, searches, pilot and the paper's reduction."""
+    files = {name: RESULTS / f"{name}.json" for name in ("tables", "searches", "pilot")}
+    files["reduction"] = PAPER / "reduction.json"
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items()}
 
 
-def _table(name: str, data: dict[str, Any]) -> list[str]:
+def report(data: Mapping[str, Any]) -> str:
+    """Returns the report of what ``read_data`` gives."""
+    return render("experiments.mini", "report.md.j2", context(data))
+
+
+def context(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the template shows, out of the data: values, and cells of tables as text."""
+    tables = data["tables"]
+    return {
+        "tables": [_table(name, tables[name]) for name in ("mini_rnn", "mini_bert")],
+        "growth": [
+            [kind, str(ends["cells"]), str(ends["diverged"]), number(ends["median loss"], 4)]
+            for kind, ends in tables["growth"].items()
+        ],
+        "searches": _searches(data["searches"]),
+        "best": tables["best"],
+        "pilot": {"cells": len(data["pilot"]["cells"]), "rows": _pilot(data["pilot"])},
+        "operations": tables.get("operations"),
+        "flexibert": data["reduction"]["operation_test"],
+    }
+
+
+def _table(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
     sheet, noise, judged = data["sheet"], data["noise"], data["proxies"]
-    ceiling = "unknown so far" if noise["ceiling"] is None else f"tau {noise['ceiling']:.3f} between two trainings"
-    out = [
-        f"## {name}: {data['architectures']} architectures, {sheet['finished']} of {sheet['wanted']} trainings",
-        "",
-        f"Protocol {sheet['protocol_hash']}, corpus {sheet['corpus']['fingerprint'][:12]}, median "
-        f"{sheet['seconds']['median']:.0f} s a training. Noise ceiling: {ceiling}; failures: "
-        f"{', '.join(f'{n} {reason}' for reason, n in sheet['failures'].items()) or 'none'}.",
-    ]
-    if noise["coverage"] is not None:
-        out[-1] += (
-            f" 95% of a training's noise is within {number(noise['reach_of_best'], 2)} nats at the best value and "
-            f"{number(noise['reach_of_median'], 2)} at the median (checked on architectures left out: "
-            f"{noise['coverage']:.1%} of their trainings are)."
-        )
-    agreement = sheet.get("agreement")
-    if agreement:
-        shared, rest = agreement["shared"], agreement["shared, not of the pilot's half"]
-        out[-1] += (
-            f" Agreement with NAS-Bench-NLP: tau {agreement_text(shared)} over {shared['cells']} shared cells, "
-            f"{agreement_text(rest)} over the {rest['cells']} that the protocol was not chosen on."
-        )
-    if "micro" in data:
-        hc, small = data["micro"], judged["hidden_covariance_1_released"]
-        out += [
-            "",
-            f"Hidden covariance at the micro probe, as a search uses it by default: tau {tau_text(hc)}; at the small "
-            f"probe of the table below {tau_text(small)}. That the small probe ranks better was seen on NAS-Bench-NLP "
-            "after the fact (experiments/paper/results/report.md); this is the test of it on another truth.",
-        ]
+    agreement = sheet.get("agreement") or {}
+    common = next(iter(judged.values()))["common"]["count"]
     rows = [
         [
             label,
-            tau_text(one),
-            number_text((one["agreement"] or {}).get("rho")),
+            estimate(one["agreement_all"], signed=True),
+            estimate(one["agreement"], signed=True),
+            str((one["agreement"] or {}).get("count", "n/a")),
+            "n/a" if one["common"]["tau"] is None else f"{one['common']['tau']:+.3f}",
+            "n/a" if (rho := (one["agreement_all"] or {}).get("rho")) is None else f"{rho:+.3f}",
             number(one["milliseconds"], 3),
-            failures_text(one),
+            failures(one),
         ]
         for label, one in ordered(judged)
     ]
-    table = markdown_table(["proxy", "tau [95%]", "rho", "ms", "failures"], rows)
-    return [*out, "", *table, "", f"[Scatter plots]({name}.png)"]
+    return {
+        "name": name,
+        "architectures": data["architectures"],
+        "diverged": data["diverged"],
+        "finished": sheet["finished"],
+        "wanted": sheet["wanted"],
+        "protocol": sheet["protocol_hash"],
+        "corpus": sheet["corpus"]["fingerprint"][:12],
+        "seconds": sheet["seconds"]["median"],
+        "failures": ", ".join(f"{n} {reason}" for reason, n in sheet["failures"].items()) or "none",
+        **{key: noise[key] for key in ("retest", "ceiling", "coverage", "reach_of_best", "reach_of_median")},
+        "shared": agreement.get("shared"),
+        "rest": agreement.get("shared, not of the pilot's half"),
+        "micro": data.get("micro"),
+        "small": judged.get("hidden_covariance_1_released"),
+        "common": common,
+        "rows": rows,
+    }
 
 
-def _searches(data: dict[str, Any]) -> list[str]:
-    searcher, floor = CHOSEN
-    out = [
-        "## What a search by proxy alone finds (mini_rnn)",
-        "",
-        "`python -m experiments.mini.searches`: hidden covariance (micro probe), 2,000 cells of `reduction=stable`, "
-        "the three best trained. A correlation does not see how large the states are, and without a floor evolution "
-        "ends among products of so many factors that the states vanish (standard deviations of 1e-5 and less, where "
-        f"half of the drawn cells have .05 and more): nothing can be learnt from them. A floor of {floor:g}, the plain "
-        "RNN's, ends that, and excludes a third of the drawn cells, LSTM and GRU among them. Evolution still leaves "
-        "what the proxy was ever compared on (its finds have up to 15 nodes, and may diverge); among cells that are "
-        f"drawn it is worth more. The main job therefore draws its cells (searcher={searcher}) over the floor. That "
-        "was chosen on the seeds marked so; the others are its test.",
-        "",
-    ]
-    rows = []
-    regrets: dict[tuple[str, float, str], list[float | None]] = {}
+def _searches(data: Mapping[str, Any]) -> dict[str, Any]:
+    tested = next(run for run in data["runs"] if run["role"] == "test" and run["searcher"] == CHOSEN[0])
+    drawn, queries = data["drawn"], len(tested["losses"])
+    stable, over = (drawn[of]["cells"] for of in ("reduction=stable", "reduction=stable, over the floor"))
+    groups: dict[tuple[str, float, str], list[float | None]] = {}
+    runs = []
     for run in data["runs"]:
         at = run["standing"]
-        regrets.setdefault((run["searcher"], run["floor"], run["role"]), []).append(at["regret"] if at else None)
-        rows.append(
-            [
-                run["searcher"],
-                f"{run['floor']:g}",
-                f"{run['seed']} ({run['role']})",
-                ", ".join("diverged" if loss is None else f"{loss:.3f}" for loss in run["losses"]),
-                *(["n/a"] * 2 if at is None else [f"{at['rank']} of {at['of']}", number(at["regret"], 3)]),
-            ]
-        )
-    out += markdown_table(["searcher", "floor", "seed", "losses of the three best", "rank", "regret"], rows)
-    means = []
-    for (name, low, role), found in regrets.items():
-        finite = [regret for regret in found if regret is not None]
-        none = f", {len(found) - len(finite)} of {len(found)} found nothing that trains" if None in found else ""
-        mean = f"mean regret {statistics.mean(finite):.3f}" if finite else "no regret"
-        means.append([name, f"{low:g}", role, f"{mean}{none}"])
-    for name, one in data["drawn"].items():
-        diverged = f", {one['diverged']} of {one['cells']} have no value"
-        means.append(
-            ["three of the table at random", "", name, f"expected regret {one['regret of three']:.3f}{diverged}"]
-        )
-    return [*out, "", *markdown_table(["searcher", "floor", "seeds, or of which", "found"], means)]
+        groups.setdefault((run["searcher"], run["floor"], run["role"]), []).append(at["regret"] if at else None)
+        losses = ", ".join("diverged" if loss is None else f"{loss:.3f}" for loss in run["losses"])
+        place = ["n/a"] * 2 if at is None else [f"{at['rank']} of {at['of']}", number(at["regret"], 3)]
+        runs.append([run["searcher"], f"{run['floor']:g}", f"{run['seed']} ({run['role']})", losses, *place])
+    means = [[name, f"{low:g}", role, *_regret_cells(found)] for (name, low, role), found in groups.items()]
+    for name, one in drawn.items():
+        expected = f"{one['regret of three']:.3f} expected"
+        none = f"{one['diverged']} of {one['cells']} cells have no loss"
+        means.append([f"best of {queries} of the table at random", "", name, expected, "", none])
+    return {
+        "searcher": tested["searcher"],
+        "floor": tested["floor"],
+        "floor_now": CHOSEN[1],
+        "stable": stable,
+        "excluded": stable - over,
+        "excluded_share": (stable - over) / stable,
+        "runs": runs,
+        "means": means,
+        "known_seeds": data.get("known_seeds"),
+        "known": [_known_row(name, one) for name, one in data.get("known", {}).items()],
+        "drawn_median": data.get("drawn_median"),
+    }
 
 
-def _pilot(data: dict[str, Any]) -> list[str]:
-    out = [
-        "## How the protocol of mini_rnn was chosen",
-        "",
-        f"`python -m experiments.mini.pilot`: {len(data['cells'])} cells that NAS-Bench-NLP holds too, spread evenly "
-        "over its losses, trained once under each protocol. All of them are of the half (by key hash) that the "
-        "agreement of the table's other half, above, leaves out.",
-        "",
+def _regret_cells(found: Sequence[float | None]) -> list[str]:
+    """Returns mean and standard error, median, and how many seeds found nothing that trains, of some seeds' regrets."""
+    finite = [regret for regret in found if regret is not None]
+    without = f"{len(found) - len(finite)} of {len(found)} seeds"
+    if not finite:
+        return ["n/a", "n/a", without]
+    mean, median, error = judge.mean_and_error(finite)
+    return [
+        mean_and_error({"mean": mean, "standard_error": error, "values": finite}),
+        number(median, 3),
+        without,
     ]
-    rows = []
-    for name, one in data["protocols"].items():
-        by_step = one["tau by updates"].values()
-        rows.append(
-            [
-                f"{name} ({one['hash']})",
-                agreement_text(one),
-                " ".join(f"{tau:+.2f}" for tau in by_step),
-                "-" if name == "chosen" else agreement_text(one["beside the chosen"]),
-                f"{len(data['cells']) - one['finite']}",
-                f"{one['seconds, median']:.0f}",
-            ]
-        )
-    header = ["protocol", "tau with NAS-Bench-NLP [95%]", "tau after each eighth", "more than the chosen [95%]"]
-    return [*out, *markdown_table([*header, "diverged", "s a cell"], rows)]
+
+
+def _known_row(name: str, one: Mapping[str, Any]) -> list[str]:
+    drawn = "yes" if one["drawn"] else "no"
+    return [name, number(one["median"], 2), number(one["least"], 2), f"{one['loss']:.3f}", str(one["rank"]), drawn]
+
+
+def _pilot(data: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [
+            f"{name} ({one['hash']})",
+            estimate(one, signed=True),
+            " ".join(f"{tau:+.2f}" for tau in one["tau by updates"].values()),
+            estimate(one["beside the chosen"], signed=True) if name != "chosen" else "-",
+            str(len(data["cells"]) - one["finite"]),
+            f"{one['seconds, median']:.0f}",
+        ]
+        for name, one in data["protocols"].items()
+    ]
+
+
+def _best() -> dict[str, Any]:
+    """The best cell of mini_rnn, and how far behind it the best is that a search of drawn cells can return."""
+    table, space = benchmarks.get("mini_rnn"), spaces.get("rnn").reduce({"state_growth": list(_STABLE)})
+    best = table.best
+    reachable = best_reachable(table, space.draws)
+    name = next((name for name in NAMED_CELLS if named_cell(name).key == best.key), best.key)
+    return {
+        "name": name,
+        "value": best.value,
+        "drawn": space.draws(best.architecture),
+        "reachable": None if reachable is None else reachable.value,
+    }
 
 
 def main() -> None:
     """Ranks and writes the report."""
     rank_tables()
     path = RESULTS / "report.md"
-    write_text(path, report(json.loads((RESULTS / "tables.json").read_text(encoding="utf-8"))))
+    write_text(path, report(read_data()))
     print(f"report: {path}")
 
 

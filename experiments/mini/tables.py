@@ -29,6 +29,7 @@ from nas.core import seeds
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.files import versions, write_csv, write_json
 from nas.core.lines import append_shared
+from nas.judge.noise import Noise, retest
 from nas.truth import benchmarks
 from nas.truth.benchmarks.mini import COLUMNS, TABLES
 from nas.truth.benchmarks.recipes import published_seeds
@@ -198,7 +199,7 @@ def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, 
         )
     total = wanted(table)
     values = {(job.architecture.key, job.seed): r["value"] for job, r in done if r["value"] is not None}
-    ceiling = _ceiling(values)
+    again = _retested(done)
     seconds = [r["seconds"] for _, r in done if r["value"] is not None]
     reasons = Counter(r["reason"].partition(":")[0] for _, r in done if r["value"] is None)
     agreement = _agreement(values, protocol.seeds[0]) if table == "mini_rnn" else None
@@ -216,27 +217,32 @@ def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, 
         "finished": len(done),
         "architectures": len({key for key, _ in values}),
         "failures": reasons,
-        "noise_ceiling": ceiling,
+        "retest": again,
         "agreement": agreement,
         "seconds": {"median": float(np.median(seconds)), "total": float(np.sum(seconds))},
         "command": f"python -m experiments.mini.tables {table}",
         "versions": versions(),
-        "date": datetime.date.today().isoformat(),
-        "notes": _notes(protocol, total, len(done), ceiling, agreement, seconds),
+        "date": _date(table, protocol.hash, len(done)),
+        "notes": _notes(protocol, total, len(done), again, agreement, seconds),
     }
 
 
-def _ceiling(values: dict[tuple[str, int], float]) -> dict[str, Any]:
-    """Kendall tau between the trainings of different seeds, over the architectures trained with all of them."""
-    every = sorted({seed for _, seed in values})
-    repeated = [key for key, seed in values if seed == every[0] and all((key, s) in values for s in every)]
-    if len(every) < 2 or len(repeated) < 3:
-        return {"architectures": len(repeated), "tau": None, "taus": []}
-    taus = [
-        judge.kendall([values[k, a] for k in repeated], [values[k, b] for k in repeated])
-        for a, b in itertools.combinations(every, 2)
-    ]
-    return {"architectures": len(repeated), "tau": float(np.mean(taus)), "taus": taus}
+def _date(table: str, protocol: str, finished: int) -> str:
+    """Returns the day of the last training: today, or that of the written table where this one has no more."""
+    path = TABLES / f"{table}.json"
+    if path.exists():
+        sheet = json.loads(path.read_text(encoding="utf-8"))
+        if (sheet["protocol_hash"], sheet["finished"]) == (protocol, finished):
+            return str(sheet["date"])
+    return datetime.date.today().isoformat()
+
+
+def _retested(done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:
+    """How the trainings of different seeds agree, over the architectures trained with more than one."""
+    results: dict[str, list[float | None]] = {}
+    for job, record in done:
+        results.setdefault(job.architecture.key, []).append(None if record["value"] is None else -record["value"])
+    return vars(retest(list(results.values()), fewest=3))
 
 
 def _agreement(values: dict[tuple[str, int], float], first: int) -> dict[str, Any] | None:
@@ -256,7 +262,7 @@ def _agreement(values: dict[tuple[str, int], float], first: int) -> dict[str, An
 
 
 def _notes(
-    protocol: Any, wanted: int, done: int, ceiling: dict[str, Any], agreement: Any, seconds: Sequence[float]
+    protocol: Any, wanted: int, done: int, again: dict[str, Any], agreement: Any, seconds: Sequence[float]
 ) -> list[str]:
     notes = [
         f"Protocol {protocol.name} ({protocol.hash}): {protocol.steps:,} updates of {protocol.batch} x "
@@ -265,10 +271,16 @@ def _notes(
     if done < wanted:
         notes.append(f"Not complete: {done} of {wanted} trainings are finished.")
     notes.append(_PROMISE)
-    if ceiling["tau"] is not None:
+    if again["tau"] is not None:
         notes.append(
-            f"Noise ceiling: tau {ceiling['tau']:.3f} between trainings of other seeds "
-            f"({ceiling['architectures']} architectures)."
+            f"Retest agreement: tau {again['tau']:.3f} between trainings of other seeds ({again['architectures']} of "
+            f"the {again['repeated']} architectures that were trained more than once)."
+        )
+    if again["diverged"]:
+        notes.append(
+            f"{again['diverged']} of the {again['repeated']} repeated architectures, all of which had trained once, "
+            f"diverged under another seed ({again['trainings_diverged']} of {again['trainings']} trainings); with "
+            f"these tied last the retest agreement is {again['tau_all']:.3f}."
         )
     rest = agreement["shared, not of the pilot's half"] if agreement else {}
     if rest.get("tau") is not None:
@@ -344,7 +356,7 @@ def retrain(table: str) -> list[Again]:
 
 def _noise(benchmark: benchmarks.Benchmark, value: float) -> float | None:
     """Returns the standard deviation of one training near a value: 95% of them lie within 1.96 of it."""
-    reach = benchmark.reach(value)
+    reach = Noise(benchmark).reach(value)
     return None if reach is None else reach / _HALF_OF_95
 
 

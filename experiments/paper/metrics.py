@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Proxies", "bert_metrics", "peers", "rnn_metrics"]
+__all__ = ["PEERS_PUBLISHED", "Claim", "Proxies", "bert_metrics", "peers", "rnn_metrics"]
 
 Proxies = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the authors of a metric say of its agreement with FlexiBERT's truth."""
+
+    title: str
+    said: str
+
+
+#: label of ``peers`` -> its authors' tau / rho, as their papers print them
+PEERS_PUBLISHED = {
+    "zerolm_auto": Claim("ZeroLM (label-free alpha)", ".53 / .76"),
+    "zerolm_alpha_0.7": Claim("ZeroLM (alpha .7)", ".53 / .76"),
+    "nsc_published": Claim("NSC (its authors' lists)", ".695 / .884"),
+    "swap": Claim("SWAP (64 x 16)", "rho .71"),
+}
 
 
 def rnn_metrics(variant: str) -> Proxies:

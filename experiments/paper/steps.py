@@ -16,12 +16,12 @@ import proxies
 import spaces
 from experiments.commands import reduce as reduce_app
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
+from experiments.paper.operations import operation_test
 from experiments.paper.runs import RESULTS, composed, ranked, read_results, read_table
 from experiments.paper.tables import Subset, grid, published_taus, save, summarise
 from nas import judge
 from nas.core.files import versions
 from nas.engine.evaluate import Task
-from nas.judge.effects import operation_test
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Entry
 from nas.truth.benchmarks.recipes import cell_of, log_id
@@ -68,7 +68,7 @@ def _same_recipe(folder: Path, metrics: Proxies) -> dict[str, dict[str, Any]]:
     found = {}
     for label, body in metrics.items():
         options = dict(body)
-        column = proxies.get(options.pop("name"), "rnn", **options).column("nas_bench_nlp")
+        column = benchmark.published_column(proxies.get(options.pop("name"), "rnn", **options))
         pairs: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
         for row in read_table(folder):
             if row[label] == "":

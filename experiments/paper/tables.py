@@ -23,7 +23,7 @@ Subset = Mapping[str, Callable[[Entry], bool]]
 def summarise(folder: Path, benchmark: Benchmark, subsets: Subset) -> dict[str, Any]:
     """Returns per proxy of a ranking: what results.json says, and tau and rho with intervals inside each subset."""
     results = read_results(folder)
-    rows = read_table(folder)
+    rows = [row for row in read_table(folder) if row["truth"] != ""]
     summary: dict[str, Any] = {}
     for label, judged in results["proxies"].items():
         pairs = [(benchmark.by_key[row["key"]], float(row[label])) for row in rows if row[label] != ""]
@@ -75,7 +75,7 @@ def grid(path: Path, folder: Path, benchmark: Benchmark, labels: Sequence[str], 
     """Draws truth against score, one panel a metric, scores on their ranks: rank correlations are what is compared."""
     from scipy.stats import rankdata
 
-    rows = read_table(folder)
+    rows = [row for row in read_table(folder) if row["truth"] != ""]
     count = -(-len(labels) // columns)
     figure, axes = plots.subplots(columns, count, width=3.3, height=2.7)
     for ax in axes.ravel()[len(labels) :]:

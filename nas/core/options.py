@@ -40,7 +40,6 @@ __all__ = [
     "Share",
     "Size",
     "Sizes",
-    "checked",
     "choice",
     "construct",
     "parameters",
@@ -361,33 +360,3 @@ def choice(value: Any, owner: str, label: str) -> Choice:
         raise ZeronasError(f"{owner} needs {label}.name, which is not given.")
     name = _value(owner, f"{label}.name", options.pop("name"), Annotated[str, MinLen(1)])
     return Choice(name, options)
-
-
-def checked(owner: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options if each is of the kind of its default: a truth value, a number, a word or a list.
-
-    An option whose default is None takes None, a number or a word. Whether a number is in range is the owner's check.
-
-    Raises:
-        ZeronasError: one is of another kind.
-    """
-    for name, value in options.items():
-        default = defaults[name]
-        wanted = ""
-        if isinstance(default, bool):
-            wanted = "" if isinstance(value, bool) else "true or false"
-        elif isinstance(default, (int, float)):
-            wanted = "" if _is_number(value) else "a number"
-        elif isinstance(default, (list, tuple)):
-            wanted = "" if isinstance(value, (list, tuple)) and all(map(_is_number, value)) else "a list of numbers"
-        elif default is None:
-            wanted = "" if value is None or _is_number(value) or isinstance(value, str) else "a number, a word or null"
-        elif isinstance(default, str):
-            wanted = "" if isinstance(value, str) or _is_number(value) else "a word"
-        if wanted:
-            raise ZeronasError(f"{owner} needs {name} to be {wanted}, but got {value!r}.")
-    return dict(options)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

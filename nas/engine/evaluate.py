@@ -48,17 +48,15 @@ class Task:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        gives = getattr(self.probe, "gives", None)
         for label, proxy in self.proxies.items():
-            if gives is not None and not proxy.needs <= gives:
+            if missing := proxy.needs - self.probe.gives:
                 raise ZeronasError(
-                    f"Proxy '{label}' needs {', '.join(sorted(proxy.needs - gives))}, which the probe of space "
+                    f"Proxy '{label}' needs {' and '.join(sorted(missing))}, which the probe of space "
                     f"'{self.space.name}' does not give."
                 )
-            if gives is None and self.space.name not in proxy.spaces:
-                raise ZeronasError(
-                    f"Proxy '{label}' does not apply to space '{self.space.name}', only to: {', '.join(proxy.spaces)}."
-                )
+        # once, here in the parent: worker processes get what was prepared
+        prepared = {label: proxy.prepare(self.space) for label, proxy in self.proxies.items()}
+        object.__setattr__(self, "proxies", prepared)
 
     def __call__(self, architecture: Any) -> Evaluation:
         """Scores one architecture; NaN, overflow, memory and time-outs become failures with their reason.

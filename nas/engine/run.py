@@ -6,6 +6,7 @@ it was; the tables it writes are those of an uninterrupted run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -40,11 +41,18 @@ class Asking(Protocol):
 
 
 def answered(
-    trials: Sequence[Trial], measures: Mapping[str, Measure], journal: Journal, progress: Progress | None = None
+    trials: Sequence[Trial],
+    measures: Mapping[str, Measure],
+    journal: Journal,
+    progress: Progress | None = None,
+    clock: dict[str, float] | None = None,
 ) -> list[Evaluation]:
     """Returns the answers in the order of ``trials``; what the journal knows is not measured again, the rest is kept.
 
     Answers are written as they come, so what is finished behind a slow one is kept too.
+
+    Args:
+        clock: measure -> seconds, to which what each took is added.
 
     Raises:
         ZeronasError: a trial asks for what nothing here measures, a measure stops, or the journal cannot be written.
@@ -60,13 +68,15 @@ def answered(
             for trial in trials
             if trial.measure == name and not _complete(journal.known.get(trial.id), measure.labels)
         }
-        asked = list(missing.values())
+        asked, begun = list(missing.values()), time.monotonic()
         for place, evaluation in measure.answer(asked):
             fresh.add(asked[place].id)
             if evaluation.known:
                 journal.add(evaluation, asked[place].architecture)
             else:
                 unknown[asked[place].id] = evaluation
+        if clock is not None:
+            clock[name] = clock.get(name, 0.0) + time.monotonic() - begun
     found = [journal.known[t.id] if t.id in journal.known else unknown[t.id] for t in trials]
     if progress is not None:
         for trial, evaluation in zip(trials, found, strict=True):
@@ -83,7 +93,7 @@ def _complete(known: Evaluation | None, labels: Sequence[str]) -> bool:
 
 def search(
     searcher: Asking, measures: Mapping[str, Measure], journal: Journal, budgets: Mapping[str, float], batch: int
-) -> list[Result]:
+) -> tuple[list[Result], dict[str, float]]:
     """Runs a search until the searcher has nothing more to ask, or no budget is left for what it asks.
 
     ``batch`` trials are asked for before the searcher is told any result: it bounds how many can be measured side by
@@ -96,7 +106,7 @@ def search(
             the protocol costs that share, a diverged one as much as any other).
 
     Returns:
-        All results in the order told.
+        All results in the order told, and measure -> seconds that it took this session.
 
     Raises:
         ZeronasError: as ``answered``, or the searcher asks for what it knows for ever.
@@ -106,14 +116,15 @@ def search(
     reached: dict[tuple[str, str], float] = {}  # key and measure -> highest fidelity asked so far
     known: dict[str, dict[str, Score]] = {}
     progress = Progress(round(budgets.get(PROXIES, 0)))
+    clock: dict[str, float] = {}
     idle = 0
     while idle < _IDLE:
         trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
         if not trials:
             progress.finish()
-            return results
+            return results, clock
         told = []
-        for trial, evaluation in zip(trials, answered(trials, measures, journal, progress), strict=True):
+        for trial, evaluation in zip(trials, answered(trials, measures, journal, progress, clock), strict=True):
             cost = _cost(trial, reached) if evaluation.known else 0.0
             if cost:
                 left[trial.measure] -= cost

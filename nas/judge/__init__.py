@@ -4,6 +4,7 @@ from nas.judge.statistics import (
     Agreement,
     agreement,
     best_so_far,
+    bootstrap,
     interval,
     kendall,
     mean_and_error,
@@ -11,12 +12,14 @@ from nas.judge.statistics import (
     ranked_regret,
     recall_at_top,
     spearman,
+    tied_last,
 )
 
 __all__ = [
     "Agreement",
     "agreement",
     "best_so_far",
+    "bootstrap",
     "interval",
     "kendall",
     "mean_and_error",
@@ -24,4 +27,5 @@ __all__ = [
     "ranked_regret",
     "recall_at_top",
     "spearman",
+    "tied_last",
 ]

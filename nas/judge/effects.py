@@ -1,14 +1,13 @@
-"""Does a feature of the architectures matter for the truth? Nested linear models, compared by an F-test."""
+"""Does a feature of the architectures matter for the truth? An F-test of nested linear models, Holm's correction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-__all__ = ["FTest", "nested_f_test", "operation_test"]
+__all__ = ["FTest", "f_test", "holm", "nested_f_test"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,8 @@ class FTest:
     """An F-test of what further columns explain.
 
     Attributes:
-        f: the statistic.
+        f: the statistic; 0 where nothing varies or nothing is left to judge it by (then p is 1), infinite where the
+            columns explain all that is left (then p is 0).
         df: degrees of freedom of the added columns and of the residuals.
         p: probability of a larger statistic if the columns explain nothing.
         r2_base, r2_full: shares of variance explained without and with them.
@@ -29,6 +29,37 @@ class FTest:
     r2_full: float
 
 
+def f_test(
+    truth: np.ndarray, added: np.ndarray, without_base: Callable[[np.ndarray], np.ndarray], base_rank: int
+) -> FTest:
+    """Tests whether columns explain the truth beyond a base model (partial F-test, by Frisch, Waugh and Lovell).
+
+    Args:
+        truth: (n,).
+        added: (n, b); columns that depend on others, or on the base, cost no degree of freedom.
+        without_base: takes from every column of a matrix (n, m) what the base model explains of it.
+        base_rank: degrees of freedom of the base model.
+    """
+    from scipy.stats import f as f_distribution
+
+    y, columns = without_base(truth[:, None])[:, 0], without_base(added)
+    coefficients, _, rank, _ = np.linalg.lstsq(columns, y, rcond=1e-9)
+    df = (int(rank), len(y) - base_rank - int(rank))
+    left = float((y**2).sum())
+    total = float(((truth - truth.mean()) ** 2).sum())
+    constant = np.abs(columns).max() < 1e-9 * np.abs(added).max() or left <= 1e-20 * float((truth**2).sum())
+    if df[0] == 0 or df[1] < 1 or constant:
+        share = 1 - left / total if total else 0.0
+        return FTest(0.0, df, 1.0, share, share)
+    explained = float(((columns @ coefficients) ** 2).sum())
+    rest = left - explained
+    shares = (1 - left / total, 1 - rest / total)
+    if rest <= 1e-12 * explained:
+        return FTest(float("inf"), df, 0.0, *shares)
+    statistic = (explained / df[0]) / (rest / df[1])
+    return FTest(statistic, df, float(f_distribution.sf(statistic, *df)), *shares)
+
+
 def nested_f_test(truth: np.ndarray, base: np.ndarray, added: np.ndarray) -> FTest:
     """Tests whether the columns ``added`` explain the truth beyond the columns ``base`` (least squares).
 
@@ -37,69 +68,18 @@ def nested_f_test(truth: np.ndarray, base: np.ndarray, added: np.ndarray) -> FTe
         base: (n, a), with a constant column if one is wanted.
         added: (n, b); columns that depend on others cost no degree of freedom.
     """
-    from scipy.stats import f as f_distribution
 
-    full = np.hstack([base, added])
-    rank_base, rank_full = (int(np.linalg.matrix_rank(m)) for m in (base, full))
-    left_base, left_full = _residual(truth, base), _residual(truth, full)
-    df = (rank_full - rank_base, len(truth) - rank_full)
-    statistic = ((left_base - left_full) / df[0]) / (left_full / df[1])
-    total = float(((truth - truth.mean()) ** 2).sum())
-    return FTest(
-        float(statistic),
-        df,
-        float(f_distribution.sf(statistic, *df)),
-        1 - left_base / total,
-        1 - left_full / total,
-    )
+    def without_base(columns: np.ndarray) -> np.ndarray:
+        return np.asarray(columns - base @ np.linalg.lstsq(base, columns, rcond=None)[0])
+
+    return f_test(truth, added, without_base, int(np.linalg.matrix_rank(base)))
 
 
-def _residual(truth: np.ndarray, columns: np.ndarray) -> float:
-    fitted = columns @ np.linalg.lstsq(columns, truth, rcond=None)[0]
-    return float(((truth - fitted) ** 2).sum())
-
-
-def operation_test(configs: Sequence[Any], truth: Sequence[float], trained: bool) -> FTest:
-    """Tests whether the operation of each layer matters for the truth of BERT configurations.
-
-    Within every class of (hidden size, depth) and at every layer position, the base model has the choices that take
-    effect and the added columns are dummies of the operation (SDP, WMA, DFT, DCT, kernel 5, kernel 9).
-
-    Args:
-        configs: ``BertConfig``s, one per training.
-        truth: their values.
-        trained: the configurations were trained as the released code of FlexiBERT trains them (the ``trained``
-            reading): the feed-forward dimension takes effect only with three feed-forward matrices, and its dummy with
-            one is tested together with the operations.
-    """
-    base: list[Callable[[Any], Any]] = [lambda layer: layer.num_operation_heads, lambda layer: layer.num_feed_forward]
-    added: list[Callable[[Any], Any]] = [lambda layer: layer.operation_parameter]
-    if trained:
-        base.append(lambda layer: layer.feed_forward_dimension if layer.num_feed_forward == 3 else 0)
-        added.append(lambda layer: layer.feed_forward_dimension if layer.num_feed_forward == 1 else 0)
-    else:
-        base.append(lambda layer: layer.feed_forward_dimension)
-    classes = [(config.hidden_size, len(config.layers)) for config in configs]
-    return nested_f_test(
-        np.asarray(truth, dtype=float),
-        np.hstack([_dummies(classes), _by_class(configs, classes, base)]),
-        _by_class(configs, classes, added),
-    )
-
-
-def _dummies(values: Sequence[Any]) -> np.ndarray:
-    levels = sorted(set(values), key=str)
-    return np.array([[float(value == level) for level in levels] for value in values])
-
-
-def _by_class(configs: Sequence[Any], classes: Sequence[Any], choices: Sequence[Callable[[Any], Any]]) -> np.ndarray:
-    # every class has its own effects: a choice's dummies are zero outside their class
-    columns = []
-    for kind in sorted(set(classes)):
-        inside = np.array([c == kind for c in classes])
-        for position in range(kind[1]):
-            for choice in choices:
-                values = [choice(c.layers[position]) if ok else None for c, ok in zip(configs, inside, strict=True)]
-                levels = sorted({value for value in values if value is not None}, key=str)[1:]
-                columns += [np.array([float(value == level) for value in values]) for level in levels]
-    return np.stack(columns, axis=1)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns Holm's step-down adjustment of p-values, in their order."""
+    adjusted = [1.0] * len(p_values)
+    running = 0.0
+    for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        running = max(running, min(1.0, p_values[i] * (len(p_values) - place)))
+        adjusted[i] = running
+    return adjusted

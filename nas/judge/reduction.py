@@ -19,6 +19,7 @@ import numpy as np
 
 from nas.core.errors import ZeronasError
 from nas.judge import random_regret
+from nas.judge.effects import f_test, holm
 from spaces.rules import Feature, Rule
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
     "Table",
     "fit",
     "half",
-    "holm",
     "levels_of",
     "outcome",
 ]
@@ -49,6 +49,8 @@ def half(key: str) -> str:
     """Returns "fitting" or "testing": the half of the benchmark that an architecture's key belongs to.
 
     It hangs on the first hexadecimal digit of the key's SHA-256 (even or odd), so it needs no seed and never changes.
+    ``experiments.mini.pilot.even`` splits by the last bit: the two halves are different ones, and independent of each
+    other.
     """
     return "fitting" if int(hashlib.sha256(key.encode()).hexdigest()[0], 16) % 2 == 0 else "testing"
 
@@ -314,34 +316,14 @@ def _f_test(truth: np.ndarray, counts: np.ndarray, cells: np.ndarray) -> float:
     For a feature with one value per architecture and no cells this is one-way analysis of variance. A per-layer
     feature enters by the share of layers at each level: one observation per architecture, however many layers it has.
     """
-    from scipy.stats import f
-
-    shares = _centred(counts / counts.sum(axis=1, keepdims=True), cells)  # (architectures, levels)
-    y = _centred(truth[:, None], cells)[:, 0]
-    coefficients, _, rank, _ = np.linalg.lstsq(shares, y, rcond=1e-9)
-    freedom = len(y) - len(np.unique(cells)) - int(rank)
-    total = float((y**2).sum())
-    if rank == 0 or freedom < 1 or np.abs(shares).max() < 1e-9 or total <= 1e-20 * float((truth**2).sum()):
-        return 1.0  # nothing varies, or nothing is left to judge it by
-    explained = float(((shares @ coefficients) ** 2).sum())
-    rest = total - explained
-    return float(f.sf(explained / rank / (rest / freedom), rank, freedom)) if rest > 1e-12 * explained else 0.0
+    shares = counts / counts.sum(axis=1, keepdims=True)  # (architectures, levels)
+    return f_test(truth, shares, lambda columns: _centred(columns, cells), len(np.unique(cells))).p
 
 
 def _centred(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
     sizes = np.bincount(cells)
     means = np.stack([np.bincount(cells, weights=column) / sizes for column in values.T], axis=1)
     return np.asarray(values - means[cells])
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns Holm's step-down adjustment of p-values, in their order."""
-    adjusted = [1.0] * len(p_values)
-    running = 0.0
-    for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        running = max(running, min(1.0, p_values[i] * (len(p_values) - place)))
-        adjusted[i] = running
-    return adjusted
 
 
 def _effects(table: Table, chosen: Sequence[str]) -> tuple[Effects, ...]:

@@ -6,7 +6,7 @@ All proxy scores are "higher is better", and so is the ``truth`` given here (a l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "Agreement",
     "agreement",
     "best_so_far",
+    "bootstrap",
     "interval",
     "kendall",
     "mean_and_error",
@@ -26,6 +27,7 @@ __all__ = [
     "ranked_regret",
     "recall_at_top",
     "spearman",
+    "tied_last",
 ]
 
 
@@ -34,7 +36,7 @@ class Agreement:
     """How a proxy's ranking agrees with the truth.
 
     Attributes:
-        count: architectures compared (failures left out).
+        count: architectures compared.
         tau, rho: Kendall tau-b and Spearman rho.
         tau_interval, rho_interval: 95% percentile bootstrap intervals, resampling architectures.
         recall: share of the true top 10% found in the proxy's top 10%.
@@ -57,28 +59,39 @@ def kendall(scores: Numbers, truth: Numbers) -> float:
 
 def spearman(scores: Numbers, truth: Numbers) -> float:
     """Returns Spearman's rho; NaN where either side is constant."""
+    from scipy.stats import spearmanr
+
+    if len(set(np.asarray(scores).tolist())) < 2 or len(set(np.asarray(truth).tolist())) < 2:
+        return float("nan")  # as scipy has it, without its warning
+    return float(spearmanr(scores, truth).statistic)
+
+
+def tied_last(values: Sequence[float | None]) -> np.ndarray:
+    """Returns the ranks of some values, 1 for the lowest, equal ones at their mean; those that are None tied lowest.
+
+    So an architecture that has no score, or no truth because its training diverged, is ranked, and ranked last.
+    """
     from scipy.stats import rankdata
 
-    a, b = rankdata(scores), rankdata(truth)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    return np.asarray(rankdata([-math.inf if value is None else value for value in values]), dtype=float)
 
 
 def recall_at_top(scores: Numbers, truth: Numbers, share: float = 0.1) -> float:
     """Returns the part of the true top ``share`` that is in the proxy's top ``share``, 0 to 1.
 
-    Tied scores at the border count with the share of their places that lie inside, so a coarse proxy gains nothing
-    by its ties.
+    Members tied at the border count with the share of their places that lie inside, on both sides: this is the expected
+    overlap over the orders of ties, so a coarse proxy gains nothing by its ties.
     """
     a, b = np.asarray(scores, dtype=float), np.asarray(truth, dtype=float)
     k = max(1, round(share * len(a)))
-    best = set(np.argsort(-b, kind="stable")[:k].tolist())
-    border = np.sort(a)[::-1][k - 1]
-    inside, tied = np.flatnonzero(a > border), np.flatnonzero(a == border)
-    sure = sum(1 for i in inside if int(i) in best)
-    part = sum(1 for i in tied if int(i) in best) * (k - len(inside)) / len(tied)
-    return float((sure + part) / k)
+    return float(_inside_top(a, k) @ _inside_top(b, k) / k)
+
+
+def _inside_top(values: np.ndarray, k: int) -> np.ndarray:
+    # the probability of each to be among the k highest, over the orders of ties
+    border = np.sort(values)[::-1][k - 1]
+    above, tied = values > border, values == border
+    return above + tied * (k - above.sum()) / tied.sum()
 
 
 def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int = 0) -> Agreement | None:
@@ -94,19 +107,33 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
     if len(a) < 3:
         return None
     rng = seeds.generator(seed, "bootstrap", len(a))
-    taus, rhos = [], []
-    for _ in range(resamples):
-        drawn = rng.integers(len(a), size=len(a))
-        taus.append(kendall(a[drawn], b[drawn]))
-        rhos.append(spearman(a[drawn], b[drawn]))
+    taus, rhos = bootstrap(
+        lambda rows: (kendall(rows[:, 0], rows[:, 1]), spearman(rows[:, 0], rows[:, 1])),
+        np.stack([a, b], axis=1),
+        resamples,
+        rng,
+    )
     return Agreement(
         len(a),
         kendall(a, b),
-        interval(taus),
+        taus,
         spearman(a, b),
-        interval(rhos),
+        rhos,
         recall_at_top(a, b),
     )
+
+
+def bootstrap(
+    statistics: Callable[[np.ndarray], Sequence[float]], rows: np.ndarray, resamples: int, rng: np.random.Generator
+) -> list[tuple[float, float]]:
+    """Returns the 95% percentile bootstrap interval of each statistic of a table, rows drawn with replacement.
+
+    Args:
+        statistics: of (n, columns), each value one statistic.
+        rows: (n, columns), one row per architecture.
+    """
+    drawn = [statistics(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(resamples)]
+    return [interval(values) for values in zip(*drawn, strict=True)] or [interval([])] * len(statistics(rows))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -132,8 +159,10 @@ def random_regret(regrets: Numbers, queries: int, without: int = 0) -> list[floa
         regrets: of every member of the pool.
         queries: how many draws; more than there are members means all.
         without: further members that have no regret, as their training diverged; a draw of one is used up, and the
-            expectation is over the draws that hold at least one with a regret.
+            expectation is over the draws that hold at least one with a regret; infinite where no member has one.
     """
+    if not len(regrets):
+        return [math.inf] * min(queries, without)
     ordered = np.concatenate([np.sort(np.asarray(regrets, dtype=float)), np.zeros(without)])
     n, valid = len(ordered), len(ordered) - without
     curve = []
@@ -168,7 +197,7 @@ def ranked_regret(scores: Numbers, regrets: Numbers, queries: int) -> list[float
             break
         tied = np.minimum(b[a == score], best)
         valid, left = tied[np.isfinite(tied)], min(len(tied), queries - len(curve))
-        curve += random_regret(valid, left, len(tied) - len(valid)) if len(valid) else [math.inf] * left
+        curve += random_regret(valid, left, len(tied) - len(valid))
         best = float(tied.min())
     return curve
 

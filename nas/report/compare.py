@@ -15,6 +15,7 @@ from nas.core.errors import ZeronasError
 from nas.core.files import number, write_csv, write_json, write_text
 from nas.core.options import shown
 from nas.report import plots
+from nas.report.tables import markdown_table, mean_and_error, text_table
 
 __all__ = ["compare", "lines", "read_run"]
 
@@ -220,49 +221,46 @@ def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns the comparison as lines of text, best mean regret first, one table per benchmark."""
     out: list[str] = []
+    for title, rows in _tables(results):
+        out += [*([title] if title else []), *text_table(_HEADER, rows)]
+    return out
+
+
+_HEADER = [
+    *("method", "seeds", "found: mean +- s.e.", "median", "best", "regret: mean +- s.e.", "median"),
+    *("rank: mean +- s.e.", "regret of random search"),
+]
+
+
+def _tables(results: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
+    """Returns title and rows of the table of every benchmark."""
+    found = []
     for benchmark in _benchmarks(results):
-        shown = [
-            [
-                "method",
-                "seeds",
-                "found: mean +- s.e.",
-                "median",
-                "best",
-                "regret: mean +- s.e.",
-                "median",
-                "rank",
-                "regret of random search",
-            ]
-        ]
+        rows, title = [], ""
         for name, m in _ordered(results):
-            if (m["benchmark"] or {}).get("name") != benchmark:
+            of = m["benchmark"] or {}
+            if of.get("name") != benchmark:
                 continue
-            best = number((m["benchmark"] or {}).get("best", {}).get("value"), 5)
+            if of:
+                title = f"{benchmark}: {of['metric']}, {of['architectures']:,} unique architectures"
+            best = number(of.get("best", {}).get("value"), 5)
             cells = ["no truth", "", best, "no truth", "", "", ""]
             if "truth" in m:
                 t, r = m["truth"], m["regret"]
                 cells = [
-                    f"{number(t['mean'], 5)} +- {_error(t)}",
+                    mean_and_error(t, 5),
                     number(t["median"], 5),
                     best,
-                    f"{number(r['mean'], 3)} +- {_error(r)}",
+                    mean_and_error(r),
                     number(r["median"], 3),
-                    number(m["rank"]["mean"], 4),
+                    mean_and_error(m["rank"], 4),
                     number(m["random_curve"][-1], 3) if "random_curve" in m else "",
                 ]
             seeds = len(m["seeds"])
             counted = str(seeds) if m["with_truth"] in (0, seeds) else f"{m['with_truth']} of {seeds}"
-            shown.append([name, counted, *cells])
-        widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
-        unit = next(m["benchmark"] for _, m in _ordered(results) if (m["benchmark"] or {}).get("name") == benchmark)
-        if unit:
-            out.append(f"{benchmark}: {unit['metric']}, {unit['architectures']:,} unique architectures")
-        out += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown]
-    return out
-
-
-def _error(spread: Mapping[str, Any]) -> str:
-    return number(spread["standard_error"], 2) if len(spread["values"]) > 1 else "n/a"
+            rows.append([name, counted, *cells])
+        found.append((title, rows))
+    return found
 
 
 def _benchmarks(results: Mapping[str, Any]) -> list[str | None]:
@@ -270,9 +268,11 @@ def _benchmarks(results: Mapping[str, Any]) -> list[str | None]:
 
 
 def _summary(results: Mapping[str, Any]) -> str:
-    table = "\n".join(lines(results))
+    tables = "\n\n".join(
+        "\n".join([*([title, ""] if title else []), *markdown_table(_HEADER, rows)]) for title, rows in _tables(results)
+    )
     return (
-        f"# {len(results['runs'])} searches compared\n\n```\n{table}\n```\n\n"
+        f"# {len(results['runs'])} searches compared\n\n{tables}\n\n"
         "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
         "rank 1 is the best. s.e.: standard error over the seeds that found an architecture with a truth. "
         "Regret of random search: its exact "

@@ -14,20 +14,23 @@ import numpy as np
 from nas import judge
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.evaluate import Evaluation
+from nas.judge.noise import Noise, ceiling
+from nas.judge.ranking import Ranking, rankings
 from nas.report import plots
+from nas.report.tables import estimate, failures, markdown_table, text_table
 from nas.settings import RankSettings, Settings
-from nas.truth.benchmarks import Benchmark, Entry
+from nas.truth.benchmarks import Benchmark, Diverged, Entry
 from proxies.base import Proxy
 from spaces.base import Space
 
-__all__ = ["lines", "noise_line", "ordered", "published_lines", "report"]
+__all__ = ["lines", "members_line", "noise", "noise_line", "ordered", "published_lines", "report"]
 
 
 def report(
     folder: Path,
     settings: Settings[RankSettings],
     proxies: Mapping[str, Proxy],
-    entries: Sequence[Entry],
+    members: Sequence[Entry | Diverged],
     evaluations: Sequence[Evaluation],
     resamples: int,
     wall: float,
@@ -36,7 +39,7 @@ def report(
 
     Args:
         proxies: label -> proxy, baselines included.
-        entries: the benchmark's architectures that were scored.
+        members: the benchmark's architectures that were scored, those whose training diverged among them.
         evaluations: their scores, same order.
         resamples: of the bootstrap.
         wall: seconds the scoring took this session.
@@ -44,28 +47,30 @@ def report(
     benchmark = settings.needed_truth()
     labels = list(proxies)
     rows = [
-        [e.key, e.value, len(e.runs), *(ev.scores[label].value for label in labels), _failed(ev, labels)]
-        for e, ev in zip(entries, evaluations, strict=True)
+        [*_truth_cells(m), *(ev.scores[label].value for label in labels), _failed(ev, labels)]
+        for m, ev in zip(members, evaluations, strict=True)
     ]
     write_csv(folder / "table.csv", ["key", "truth", "runs", *labels, "failure"], rows)
+    ranked = rankings(
+        {label: [ev.scores[label].value for ev in evaluations] for label in labels},
+        [benchmark.sign * m.value if isinstance(m, Entry) else None for m in members],
+        resamples,
+    )
     judged = {
-        label: _judge(label, proxies[label], benchmark, entries, evaluations, resamples, settings.space)
+        label: _judge(label, proxies[label], ranked[label], benchmark, members, evaluations, settings.space)
         for label in labels
     }
+    known = sum(isinstance(m, Entry) for m in members)
     results: dict[str, Any] = {
         "command": "rank",
         "space": settings.space.name,
         "reduction": settings.space.rule.to_json(),
         "benchmark": benchmark.name,
         "metric": benchmark.metric,
-        "architectures": len(entries),
+        "architectures": known,
         "of": len(benchmark.entries),
-        "noise": {
-            "ceiling": None if benchmark.ceiling is None else benchmark.ceiling[0],
-            "trained_twice": None if benchmark.ceiling is None else benchmark.ceiling[1],
-            "standard_deviation": benchmark.noise,
-            "unit": benchmark.unit,
-        },
+        "diverged": len(members) - known,
+        "noise": noise(benchmark),
         "caveat": benchmark.caveat,
         "probe": settings.given.probe.name,
         "seed": settings.seed,
@@ -74,10 +79,33 @@ def report(
         "config": settings.config,
         "versions": versions(),
     }
-    results["plots"] = [_plot(folder, label, benchmark, entries, evaluations, judged[label]) for label in labels]
+    results["plots"] = [_plot(folder, label, benchmark, members, evaluations, judged[label]) for label in labels]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", "\n".join(_summary(results)) + "\n")
     return results
+
+
+def noise(benchmark: Benchmark) -> dict[str, Any]:
+    """Returns what is known of a table's noise: retest agreement, what a noiseless predictor would reach, deviation.
+
+    ``ceiling`` is with one training, ``ceiling_of_mean`` with the mean of ``trainings``, the median number of trainings
+    behind a value of the table.
+    """
+    measured = Noise(benchmark)
+    tau = measured.retest.tau
+    trainings = int(np.median([len(entry.runs) for entry in benchmark.entries]))
+    return {
+        "retest": vars(measured.retest),
+        "ceiling": None if tau is None else ceiling(tau),
+        "ceiling_of_mean": None if tau is None else ceiling(tau, trainings),
+        "trainings": trainings,
+        "standard_deviation": measured.deviation,
+        "unit": benchmark.unit,
+    }
+
+
+def _truth_cells(member: Entry | Diverged) -> list[Any]:
+    return [member.key, member.value, len(member.runs)] if isinstance(member, Entry) else [member.key, None, 0]
 
 
 def _failed(evaluation: Evaluation, labels: Sequence[str]) -> str:
@@ -88,28 +116,30 @@ def _failed(evaluation: Evaluation, labels: Sequence[str]) -> str:
 def _judge(
     label: str,
     proxy: Proxy,
+    ranking: Ranking,
     benchmark: Benchmark,
-    entries: Sequence[Entry],
+    members: Sequence[Entry | Diverged],
     evaluations: Sequence[Evaluation],
-    resamples: int,
     space: Space[Any],
 ) -> dict[str, Any]:
-    pairs = [(e, ev.scores[label]) for e, ev in zip(entries, evaluations, strict=True)]
-    valid = [(e, score.value) for e, score in pairs if score.value is not None]
-    scores = [value for _, value in valid]
-    agreement = judge.agreement(scores, [benchmark.sign * e.value for e, _ in valid], resamples)
+    pairs = [(m, ev.scores[label]) for m, ev in zip(members, evaluations, strict=True)]
+    scores = [score.value for _, score in pairs if score.value is not None]
+    valid = [(m, score.value) for m, score in pairs if score.value is not None and isinstance(m, Entry)]
     times = [ev.times for ev in evaluations if label in ev.times]
     own = float(np.mean([t[label] for t in times])) if times else float("nan")
     shared = 0.0
     if times and "forward" in proxy.needs:
         shared = float(np.mean([t["pass"] for t in times]))
-    elif "shapes" in proxy.needs:  # they only read the counts, which the pass makes
+    elif proxy.needs:  # they only read shapes, which the pass makes
+        shapes = space.matrices if "matrices" in proxy.needs else space.counts
         start = time.perf_counter()
-        for entry in entries[:100]:
-            space.counts(entry.architecture)
-        shared = (time.perf_counter() - start) / len(entries[:100])
+        for member in members[:100]:
+            shapes(member.architecture)
+        shared = (time.perf_counter() - start) / len(members[:100])
     return {
-        "agreement": None if agreement is None else vars(agreement),
+        "agreement_all": None if ranking.overall is None else vars(ranking.overall),
+        "agreement": None if ranking.valid is None else vars(ranking.valid),
+        "common": {"count": ranking.common_count, "tau": None if math.isnan(ranking.common) else ranking.common},
         "ties": len(scores) - len(set(scores)),
         "failures": dict(Counter(score.reason for _, score in pairs if score.value is None)),
         "milliseconds": 1000 * (own + shared),
@@ -127,7 +157,7 @@ def _by_run(proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, flo
     scores = [score for score, _ in runs]
     truth = [benchmark.sign * run.value for _, run in runs]
     result: dict[str, Any] = {"count": len(runs), "tau": judge.kendall(scores, truth)}
-    column = proxy.column(benchmark.name)
+    column = benchmark.published_column(proxy)
     if column is None:
         return result
     both = [(s, run.published[column], t) for (s, run), t in zip(runs, truth, strict=True) if column in run.published]
@@ -148,12 +178,12 @@ def _plot(
     folder: Path,
     label: str,
     benchmark: Benchmark,
-    entries: Sequence[Entry],
+    members: Sequence[Entry | Diverged],
     evaluations: Sequence[Evaluation],
     judged: Mapping[str, Any],
 ) -> str:
-    scores = [(ev.scores[label].value, e.value) for e, ev in zip(entries, evaluations, strict=True)]
-    valid = [(s, t) for s, t in scores if s is not None]
+    scores = [(ev.scores[label].value, m) for m, ev in zip(members, evaluations, strict=True)]
+    valid = [(s, m.value) for s, m in scores if s is not None and isinstance(m, Entry)]
     a = judged["agreement"] or {"tau": float("nan"), "rho": float("nan")}
     title = f"{benchmark.name}, {len(valid)} architectures: tau {a['tau']:.3f}, rho {a['rho']:.3f}"
     path = folder / f"truth_{label}.png"
@@ -165,40 +195,65 @@ def _plot(
 
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns the table that the command prints, one line a proxy, best tau first."""
-    shown = [["proxy", "tau [95%]", "rho [95%]", "top-10% recall", "ms/architecture", "failures", "ties"]]
+    return text_table(*_table(results))
+
+
+def _table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    # where every architecture has a truth and every proxy a score, the three taus are one
+    one_set = all(r["agreement_all"] == r["agreement"] for r in results["proxies"].values())
+    common = next((r["common"]["count"] for r in results["proxies"].values()), 0)
+    apart = [] if one_set else ["tau, valid pairs [95%]", "pairs", f"tau, common {common:,}"]
+    rows = []
     for label, r in ordered(results["proxies"]):
-        a = r["agreement"]
-        failures = ", ".join(f"{n} {reason}" for reason, n in r["failures"].items()) or "0"
-        cells = ["n/a"] * 3
-        if a is not None:
-            cells = [
-                f"{a['tau']:.3f} [{a['tau_interval'][0]:.3f}, {a['tau_interval'][1]:.3f}]",
-                f"{a['rho']:.3f} [{a['rho_interval'][0]:.3f}, {a['rho_interval'][1]:.3f}]",
-                f"{a['recall']:.2f}",
-            ]
-        shown.append([label, *cells, number(r["milliseconds"], 3), failures, str(r["ties"])])
-    widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+        whole, valid = r["agreement_all"], r["agreement"]
+        cells = [estimate(whole), estimate(whole, "rho"), f"{whole['recall']:.2f}" if whole else "n/a"]
+        if apart:
+            shared = r["common"]["tau"]
+            cells += [estimate(valid), f"{valid['count']:,}" if valid else "n/a"]
+            cells.append("n/a" if shared is None else f"{shared:.3f}")
+        rows.append([label, *cells, number(r["milliseconds"], 3), failures(r), str(r["ties"])])
+    header = ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, "ms/architecture", "failures", "ties"]
+    return header, rows
+
+
+def members_line(results: Mapping[str, Any]) -> str:
+    """Returns over which architectures the main numbers are, in one sentence."""
+    diverged = results["diverged"]
+    last = f", and {diverged:,} whose training diverged, tied last in the truth" if diverged else ""
+    return (
+        f"{results['benchmark']}: {results['architectures']:,} of {results['of']:,} unique architectures{last}; "
+        f"{results['metric']}"
+    )
 
 
 def noise_line(results: Mapping[str, Any]) -> str:
     """Returns what the noise of the truth is, in one sentence."""
-    noise = results["noise"]
-    table = f"; {results['caveat']}" if results["caveat"] else ""
-    if noise["ceiling"] is None:
-        return f"noise ceiling: unknown, too few architectures were trained twice{table}"
+    found = results["noise"]
+    again, table = found["retest"], f"; {results['caveat']}" if results["caveat"] else ""
+    if again["tau"] is None:
+        return f"retest agreement: unknown, too few architectures were trained twice{table}"
+    whole = ""
+    if again["diverged"]:
+        whole = (
+            f"; {again['diverged']:,} of the {again['repeated']:,} diverged under another seed, and with those tied "
+            f"last it is {again['tau_all']:.3f}"
+        )
+    mean = ""
+    if found["trainings"] > 1:
+        mean = f", with the mean of {found['trainings']} {found['ceiling_of_mean']:.3f}"
     return (
-        f"noise ceiling: tau {noise['ceiling']:.3f} between two trainings of the same {noise['trained_twice']:,} "
-        f"architectures; one training's standard deviation is {number(noise['standard_deviation'])} {noise['unit']}"
-        f"{table}"
+        f"retest agreement: tau {again['tau']:.3f} between two trainings of the same architectures "
+        f"({again['architectures']:,} of {again['repeated']:,} repeated ones{whole}); a noiseless predictor would "
+        f"reach tau {found['ceiling']:.3f} with one training{mean} if trainings were bivariate normal; one training's "
+        f"standard deviation is {number(found['standard_deviation'])} {found['unit']}{table}"
     )
 
 
 def ordered(judged: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Returns (label, judgement) of the proxies, best tau first, those without one last."""
+    """Returns (label, judgement) of the proxies, best tau over all architectures first, those without one last."""
 
     def tau(item: tuple[str, dict[str, Any]]) -> float:
-        agreement = item[1]["agreement"]
+        agreement = item[1]["agreement_all"]
         value = agreement["tau"] if agreement else math.nan
         return -9.0 if value is None or math.isnan(value) else value
 
@@ -220,24 +275,25 @@ def published_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _summary(results: Mapping[str, Any]) -> list[str]:
     out = [
-        f"# {results['benchmark']}: {results['architectures']:,} of {results['of']:,} unique architectures, "
-        f"probe {results['probe']}",
+        f"# {results['benchmark']}, probe {results['probe']}",
         "",
-        f"Truth: {results['metric']}; tau and rho are positive where a higher score goes with a better truth. "
-        "Brackets: 95% bootstrap intervals over architectures. Time: one core, the score and the pass that all proxies "
-        "of this run share.",
+        f"{members_line(results)}.",
         "",
-        "| proxy | tau [95%] | rho [95%] | top-10% recall | ms/architecture | failures | ties |",
-        "|---|---|---|---|---|---|---|",
+        "tau and rho are positive where a higher score goes with a better truth. They are over all architectures: what "
+        "a proxy failed on is tied last in its scores, what diverged in training is tied last in the truth. *Valid "
+        "pairs* are the architectures with both, as published figures have them; *common* are those with a truth that "
+        "every proxy scored. Brackets: 95% bootstrap intervals over architectures. Time: one core, the score and the "
+        "pass that all proxies of this run share.",
+        "",
+        *markdown_table(*_table(results)),
+        "",
+        f"- {noise_line(results)}",
+        *(f"- {text}" for text in published_lines(results)),
     ]
-    for line, (label, _) in zip(lines(results)[1:], ordered(results["proxies"]), strict=True):
-        cells = [cell for cell in line[len(label) :].split("  ") if cell.strip()]
-        out.append(f"| {label} | " + " | ".join(cell.strip() for cell in cells) + " |")
-    out += ["", f"- {noise_line(results)}"] + [f"- {text}" for text in published_lines(results)]
     seconds, made = results["seconds"], results["versions"]
     out += [
         "",
-        f"Scoring took {seconds['scoring']:.1f} s of processor time in all ({seconds['wall']:.1f} s this session); "
-        "made by " + ", ".join(f"{name} {version}" for name, version in made.items()) + ".",
+        f"Scoring took {seconds['scoring']:.1f} s of wall time, added up over the evaluations ({seconds['wall']:.1f} s "
+        "this session); made by " + ", ".join(f"{name} {version}" for name, version in made.items()) + ".",
     ]
     return out

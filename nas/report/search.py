@@ -8,31 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas import judge
 from nas.core.files import number, versions, write_csv, write_json, write_text
+from nas.judge.noise import Noise
+from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, find, regrets
 from nas.report import plots
+from nas.report.tables import estimate, markdown_table
+from nas.search import SEARCHERS
 from nas.settings import SearchSettings, Settings
 from nas.truth.benchmarks import Benchmark, Entry, Standing
 from nas.truth.outcome import Query, Scored
 from spaces.base import Space
 
-__all__ = ["found", "report"]
-
-
-def found(scored: Sequence[Scored], queries: Sequence[Query], fitness: str, sign: float) -> tuple[Scored | None, str]:
-    """Returns the architecture a search found, and by what it was chosen.
-
-    With verified queries it is the one with the best truth among them, else the best by proxy (ties: the earlier).
-    """
-    by_key = {s.architecture.key: s for s in scored}
-    known = [q for q in queries if q.entry is not None]
-    if known:
-        best = max(known, key=lambda q: sign * q.entry.value if q.entry else 0.0)
-        return by_key[best.architecture.key], f"best truth of the {len(known)} verified"
-    valid = [s for s in scored if s.evaluation.scores[fitness].value is not None]
-    if not valid:
-        return None, "no architecture has a score"
-    return max(valid, key=lambda s: s.evaluation.scores[fitness].fitness), f"best {fitness}"
+__all__ = ["answer", "report", "summary"]
 
 
 def report(
@@ -43,6 +30,7 @@ def report(
     pool: Sequence[Any] | None,
     wall: float,
     note: str = "",
+    truth_seconds: float = 0.0,
 ) -> dict[str, Any]:
     """Writes everything into the run folder and returns what results.json holds.
 
@@ -50,11 +38,15 @@ def report(
         scored: all evaluated architectures in the order asked.
         queries: the verified ones, in order.
         pool: members of a closed pool (None: the open space), for the baselines of the regret plot.
-        wall: seconds this session's search took (a resumed run computes only what was missing).
+        wall: seconds this session took, the truth included (a resumed run computes only what was missing).
         note: a warning about the truth, told with it.
+        truth_seconds: how many of them the truth took.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
-    chosen, reason = found(scored, queries, fitness, benchmark.sign if benchmark else 1.0)
+    rated = [_rated(s, fitness) for s in scored]
+    asked = [Asked(q.architecture, q.fitness, q.entry, q.reason) for q in queries]
+    place, reason = find(rated, asked, benchmark.sign if benchmark else 1.0, fitness)
+    chosen = None if place is None else scored[place]
     truth = {s.architecture.key: _entry(benchmark, s.architecture) for s in scored}
     labels = list(settings.proxies)
     _write_table(folder, settings.space, scored, labels, truth)
@@ -70,22 +62,41 @@ def report(
         "seed": settings.seed,
         "evaluations": len(scored),
         "failures": _failures(scored, fitness),
-        "found": None if chosen is None else _describe(settings, chosen, reason, benchmark),
+        "found": None if chosen is None else _describe(settings, chosen, reason, benchmark, pool),
         "benchmark": None if benchmark is None else _benchmark(benchmark),
         "no_truth": settings.no_truth,
         "note": note,
         "queries": [_query(q) for q in queries],
         "queries_used": sum(q.entry is not None or bool(q.reason) for q in queries),
-        "agreement": _agreements(scored, labels, truth, benchmark),
-        "regret": _regrets(settings, scored, queries, pool),
-        "seconds": {"wall": wall, "scoring": sum(s.evaluation.seconds for s in scored)},
+        "agreement": {} if benchmark is None else {k: vars(a) for k, a in agreements(rated, labels, benchmark).items()},
+        "regret": _regrets(settings, rated, asked, pool),
+        "seconds": {
+            "wall": wall,
+            "truth": truth_seconds,
+            "scoring": sum(s.evaluation.seconds for s in scored),
+        },
         "config": settings.config,
         "versions": versions(),
     }
-    results["plots"] = _plots(folder, settings, results, scored, chosen, truth)
+    results["plots"] = _plots(folder, settings, results, scored, chosen)
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", summary(results))
     return results
+
+
+def _rated(scored: Scored, fitness: str) -> Rated:
+    scores = {label: score.value for label, score in scored.evaluation.scores.items()}
+    return Rated(scored.architecture, scores[fitness], scores)
+
+
+def _regrets(
+    settings: Settings[SearchSettings], rated: Sequence[Rated], asked: Sequence[Asked], pool: Sequence[Any] | None
+) -> dict[str, Any]:
+    space = settings.space
+    found: Regrets | None = None
+    if settings.benchmark is not None:
+        found = regrets(rated, asked, settings.benchmark, space.contains, lambda a: space.counts(a).parameters, pool)
+    return {} if found is None else vars(found)
 
 
 def _entry(benchmark: Benchmark | None, architecture: Any) -> Entry | None:
@@ -113,16 +124,21 @@ def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:
 
 
 def _describe(
-    settings: Settings[SearchSettings], chosen: Scored, reason: str, benchmark: Benchmark | None
+    settings: Settings[SearchSettings],
+    chosen: Scored,
+    reason: str,
+    benchmark: Benchmark | None,
+    pool: Sequence[Any] | None,
 ) -> dict[str, Any]:
     counts = settings.space.counts(chosen.architecture)
     entry = _entry(benchmark, chosen.architecture)
-    standing = around = None
+    standing = around = reachable = None
     trained_here = False
     if benchmark is not None and entry is not None:
         trained_here = entry.key not in benchmark.by_key
         standing = benchmark.place(entry)
-        around = benchmark.interval(entry.value, len(entry.runs), member=not trained_here)
+        around = Noise(benchmark).interval(entry.value, len(entry.runs), member=not trained_here)
+        reachable = _reachable(settings, benchmark, entry, pool)
     return {
         "key": chosen.architecture.key,
         "chosen_by": reason,
@@ -134,8 +150,30 @@ def _describe(
         "standing": None if standing is None else vars(standing),
         "noise": None if around is None else {"best": vars(around[0]), "worst": vars(around[1])},
         "trained_here": trained_here,
+        "reachable": reachable,
         "architecture": settings.space.readable(chosen.architecture).to_json(),
     }
+
+
+def _reachable(
+    settings: Settings[SearchSettings], benchmark: Benchmark, entry: Entry, pool: Sequence[Any] | None
+) -> dict[str, Any] | None:
+    """Returns the best of the table that this search could have returned, and the regret of a find against it."""
+    space, draws = settings.space, pool is None and SEARCHERS.get(settings.given.searcher.name).only_draws
+    members = None if pool is None else {architecture.key for architecture in pool}
+
+    def can_return(architecture: Any) -> bool:
+        return (
+            architecture.key in members
+            if members is not None
+            else (space.draws if draws else space.contains)(architecture)
+        )
+
+    best = best_reachable(benchmark, can_return)
+    if best is None:
+        return None
+    behind = max(0.0, benchmark.sign * (best.value - entry.value))
+    return {"key": best.key, "value": best.value, "regret": behind, "draws": draws}
 
 
 def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
@@ -146,7 +184,7 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
         "higher_is_better": benchmark.higher_is_better,
         "architectures": len(benchmark.entries),
         "best": {"key": benchmark.best.key, "value": benchmark.best.value},
-        "noise": benchmark.noise,
+        "noise": Noise(benchmark).deviation,
         "caveat": benchmark.caveat,
     }
 
@@ -163,73 +201,12 @@ def _query(query: Query) -> dict[str, Any]:
     }
 
 
-def _agreements(
-    scored: Sequence[Scored], labels: list[str], truth: dict[str, Entry | None], benchmark: Benchmark | None
-) -> dict[str, Any]:
-    found_agreements: dict[str, Any] = {}
-    if benchmark is None:
-        return found_agreements
-    for label in labels:
-        pairs = [
-            (s.evaluation.scores[label].value, benchmark.sign * entry.value)
-            for s in scored
-            if (entry := truth[s.architecture.key]) is not None and s.evaluation.scores[label].value is not None
-        ]
-        agreement = judge.agreement([p[0] for p in pairs if p[0] is not None], [p[1] for p in pairs], resamples=300)
-        if agreement is not None:
-            found_agreements[label] = vars(agreement)
-    return found_agreements
-
-
-def _regrets(
-    settings: Settings[SearchSettings], scored: Sequence[Scored], queries: Sequence[Query], pool: Sequence[Any] | None
-) -> dict[str, Any]:
-    """Best regret after each query, beside random search and the largest by parameters on the same pool.
-
-    A training that diverged is a query too, here or in the table, and so it is for random search and for the largest,
-    which draw from all that were trained. None: no query so far has a truth. ``over_ties`` averages over the orders of
-    tied scores: where the last query is drawn from several architectures of the same score, ``best_so_far`` is one
-    such order.
-    """
-    benchmark, fitness = settings.benchmark, settings.fitness
-    used = [q for q in queries if q.standing is not None or q.reason]
-    if benchmark is None or not used:
-        return {}
-    k = len(used)
-    best_so_far = judge.best_so_far([math.inf if q.standing is None else q.standing.regret for q in used])
-    entries = benchmark.entries if pool is None else [benchmark.by_key[a.key] for a in pool]
-    without = list(benchmark.diverged.values()) if pool is None else []
-    regrets = [benchmark.standing(entry.value).regret for entry in entries]
-    trained = [one.architecture for one in entries] + [one.architecture for one in without]
-    sizes = [settings.space.counts(architecture).parameters for architecture in trained]
-    diverged = {*benchmark.diverged, *(q.architecture.key for q in used if q.reason)}
-    seen = [
-        (s.evaluation.scores[fitness].fitness, math.inf if entry is None else benchmark.place(entry).regret)
-        for s in scored
-        if s.evaluation.scores[fitness].value is not None
-        and ((entry := benchmark.lookup(s.architecture)) is not None or s.architecture.key in diverged)
-    ]
-
-    def told(curve: Sequence[float]) -> list[float | None]:
-        return [None if math.isinf(regret) else regret for regret in curve]
-
-    return {
-        "best_so_far": told(best_so_far),
-        "over_ties": told(judge.ranked_regret([fit for fit, _ in seen], [regret for _, regret in seen], k)),
-        "random": judge.random_regret(regrets, k, len(without)),
-        "parameters": told(judge.ranked_regret(sizes, regrets + [math.inf] * len(without), k)),
-        "pool": len(entries),
-        "best_in_pool": min(regrets),
-    }
-
-
 def _plots(
     folder: Path,
     settings: Settings[SearchSettings],
     results: dict[str, Any],
     scored: Sequence[Scored],
     chosen: Scored | None,
-    truth: dict[str, Entry | None],
 ) -> list[str]:
     made = []
     benchmark = settings.benchmark
@@ -245,7 +222,7 @@ def _plots(
             points = [
                 (value, entry.value)
                 for s in scored
-                if (entry := truth[s.architecture.key]) is not None
+                if (entry := benchmark.by_key.get(s.architecture.key)) is not None
                 and (value := s.evaluation.scores[label].value) is not None
             ]
             if len(points) < 3:
@@ -292,24 +269,31 @@ def summary(results: dict[str, Any]) -> str:
     lines = [f"# {results['space']} search: {results['searcher']}, fitness {results['fitness']}", ""]
     lines += [f"- {text}" for text in answer(results)]
     if results["agreement"]:
-        lines += ["", "| proxy | architectures | Kendall tau [95%] | Spearman rho [95%] | top-10% recall |"]
-        lines += ["|---|---|---|---|---|"]
-        for label, a in results["agreement"].items():
-            low, high = a["tau_interval"]
-            low_rho, high_rho = a["rho_interval"]
-            lines.append(
-                f"| {label} | {a['count']:,} | {a['tau']:.3f} [{low:.3f}, {high:.3f}] "
-                f"| {a['rho']:.3f} [{low_rho:.3f}, {high_rho:.3f}] | {a['recall']:.2f} |"
-            )
+        header = ["proxy", "architectures", "Kendall tau [95%]", "Spearman rho [95%]", "top-10% recall"]
+        rows = [
+            [label, f"{a['count']:,}", estimate(a), estimate(a, "rho"), f"{a['recall']:.2f}"]
+            for label, a in results["agreement"].items()
+        ]
+        lines += ["", *markdown_table(header, rows), ""]
+        lines += [
+            f"Over the architectures of {results['benchmark']['name']} that the search scored; what it trained itself "
+            "is left out, since that was chosen by its score."
+        ]
     if results["queries"]:
         unit = results["benchmark"]["unit"] if results["benchmark"] else ""
-        lines += ["", f"| query | architecture | {results['fitness']} | truth ({unit}) | rank | regret |"]
-        lines += ["|---|---|---|---|---|---|"]
-        for i, q in enumerate(results["queries"], 1):
-            lines.append(
-                f"| {i} | {q['key']} | {number(q['fitness'], 6)} | {q['reason'] or number(q['truth'], 5)} "
-                f"| {number(q['rank'])} | {number(q['regret'])} |"
-            )
+        header = ["query", "architecture", results["fitness"], f"truth ({unit})", "rank", "regret"]
+        rows = [
+            [
+                str(i),
+                q["key"],
+                number(q["fitness"], 6),
+                q["reason"] or number(q["truth"], 5),
+                number(q["rank"]),
+                number(q["regret"]),
+            ]
+            for i, q in enumerate(results["queries"], 1)
+        ]
+        lines += ["", *markdown_table(header, rows)]
     lines += ["", "Files: table.csv (every evaluation), results.json (all of this), journal.jsonl (the record)."]
     lines += [f"Plots: {', '.join(results['plots'])}."] if results["plots"] else []
     lines += ["", "```json", _pretty(results), "```", ""]
@@ -330,7 +314,11 @@ def answer(results: dict[str, Any]) -> list[str]:
     failures = ", ".join(f"{count} {reason}" for reason, count in results["failures"].items()) or "none"
     seconds = results["seconds"]
     lines.append(f"evaluated: {results['evaluations']:,} distinct architectures; failures: {failures}")
-    lines.append(f"seconds: {seconds['wall']:.1f} this session, {seconds['scoring']:.1f} of scoring in all")
+    training = f", {seconds['truth']:.1f} of it for the truth" if seconds["truth"] else ""
+    lines.append(
+        f"seconds: {seconds['wall']:.1f} this session{training}; scoring took {seconds['scoring']:.1f} in all, added "
+        "up over the evaluations"
+    )
     return lines
 
 
@@ -352,13 +340,26 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
         f"({at['rank_runs']:,} of {at['of_runs']:,} trainings), percentile {at['percentile']:.1f}, "
         f"regret {number(at['regret'])} {unit}",
     ]
+    reachable = chosen["reachable"]
+    if reachable is not None and reachable["key"] != benchmark["best"]["key"]:
+        how = "drawn by this search" if reachable["draws"] else "returned by this search"
+        lines.append(
+            f"reachable: the best of {benchmark['name']} that could be {how} is {number(reachable['value'], 5)}; "
+            f"regret against it {number(reachable['regret'])} {unit}"
+        )
     if chosen["noise"]:
         high, low = chosen["noise"]["best"], chosen["noise"]["worst"]
+        known = sum(q["truth"] is not None for q in results["queries"])
         lines.append(
             f"noise: one training has a standard deviation of {number(benchmark['noise'])} {unit} (median); "
             f"95% interval here: rank {high['rank']:,} to {low['rank']:,}, "
             f"regret {number(high['regret'])} to {number(low['regret'])}"
         )
+        if known > 1:
+            lines.append(
+                f"selection: this is the best of {known} noisy values, so it is likely better than its architecture is "
+                "(winner's curse), and the interval does not know of it; a training with another seed would tell"
+            )
     return lines + _query_lines(results, benchmark)
 
 
@@ -379,11 +380,11 @@ def _query_lines(results: dict[str, Any], benchmark: dict[str, Any]) -> list[str
         one_order, all_orders = regret["best_so_far"][-1], regret["over_ties"][-1]
         if one_order is not None and all_orders is not None and abs(all_orders - one_order) > 1e-9:
             lines.append(
-                f"ties: several architectures share the last query's {results['fitness']}; over the orders of tied "
-                f"scores the expected regret is {number(all_orders)} {unit}"
+                f"ties: several candidates tie for the last query; averaged over tie-breaks the regret is "
+                f"{number(all_orders)} {unit}"
             )
     else:
-        lines.append("queries used: 0 (the truth above only judges the find)")
+        lines.append("queries used: 0 (no truth was used for the selection; the value above is for evaluation only)")
     lines += [f"table: {benchmark['caveat']}"] if benchmark["caveat"] else []
     lines += [f"note: {results['note']}"] if results["note"] else []
     return lines

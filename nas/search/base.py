@@ -36,6 +36,8 @@ class Searcher(ABC):
 
     kind: ClassVar[str] = "Searcher"
     name: ClassVar[str]
+    #: it returns nothing but what the pool draws at random (see ``Space.draws``)
+    only_draws: ClassVar[bool] = False
 
     @validated
     def __init__(self, pool: Pool, seed: Seed) -> None:

@@ -15,6 +15,7 @@ class RandomSearch(Searcher):
     """Draws members of the pool, each at most once."""
 
     name = "random"
+    only_draws = True
 
     def _propose(self) -> Any | None:
         return self.pool.sample(self._rng())

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
+from spaces.base import Matrix
 from spaces.bert.readings import LayerPlan
 
-__all__ = ["Matrix", "layer_matrices"]
-
-
-class Matrix(NamedTuple):
-    """A Linear's weight (rows, columns) = (outputs, inputs).
-
-    Attributes:
-        name: as the module names it.
-        part: "attention" (whatever the operation) or "feed_forward".
-        heads: how many heads share its rows, 1 where heads do not split it.
-    """
-
-    name: str
-    part: str
-    rows: int
-    columns: int
-    heads: int
+__all__ = ["layer_matrices"]
 
 
 @lru_cache(maxsize=4096)

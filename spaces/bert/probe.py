@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
@@ -56,6 +56,10 @@ class BertProbe:
       LayerNorm that starts at 1 and 0, its entries sum to zero, so these gradients are rounding noise.
     """
 
+    gives: ClassVar[frozenset[Need]] = frozenset(
+        {"shapes", "matrices", "forward", "activations", "attention", "weights", "backward", "backward_released"}
+    )
+
     batch: Size = 16
     steps: Annotated[int, Ge(1), Le(_LONGEST)] = 32
     vocabulary: Size = 1000
@@ -77,9 +81,8 @@ class BertProbe:
         self, space: Space[Any], architecture: BertConfig, needs: Needs, seed: int, device: str = "cpu"
     ) -> Record:
         """Makes the record of one configuration under the space's reading."""
-        counts = space.counts(architecture)
-        record = Record(space.name, architecture.key, seed, counts, architecture=architecture, origin=space)
-        kinds = needs.kinds - {"shapes"}
+        record = Record.of(space, architecture, needs, seed)
+        kinds = needs.to_run
         if kinds:
             record.repeats = [replace(record, kept={}) for _ in range(self.initialisations - 1)]
             for number, target in enumerate([record, *record.repeats]):

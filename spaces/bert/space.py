@@ -15,9 +15,10 @@ import numpy as np
 
 from nas.core.errors import ZeronasError
 from nas.core.options import Size, validated
-from spaces.base import Counts, Space
+from spaces.base import Counts, Matrix, Space
 from spaces.bert.config import DEPTHS, HIDDEN_SIZES, OPERATIONS, SIZES, TYPE_OF, BertConfig, Layer, parse_config
 from spaces.bert.counts import count
+from spaces.bert.matrices import layer_matrices
 from spaces.bert.probe import BertProbe
 from spaces.bert.protocol import PROTOCOLS, BertProtocol
 from spaces.bert.readings import VOCABULARY, check_reading, plan
@@ -140,6 +141,11 @@ class BertSpace(Space[BertConfig]):
     def counts(self, architecture: BertConfig) -> Counts:
         """Returns the sizes under the space's reading and vocabulary, for examples of 128 tokens."""
         return count(architecture, self.reading, self.vocabulary)
+
+    def matrices(self, architecture: BertConfig) -> tuple[tuple[Matrix, ...], ...]:
+        """Returns the Linears of each layer under the space's reading."""
+        planned = plan(architecture, self.reading)
+        return tuple(layer_matrices(layer, planned.hidden_size) for layer in planned.layers)
 
     def build(self, architecture: BertConfig, **sizes: Any) -> torch.nn.Module:
         """Returns the encoder under the space's reading; ``sizes`` are ``BertEncoder``'s vocabulary and generator."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from spaces.rnn.cell import Cell, Node, parse_cell
 
-__all__ = ["INTERMEDIATE", "NAMED_CELLS", "generate", "named_cell", "valid_seeds"]
+__all__ = ["INTERMEDIATE", "NAMED_CELLS", "drawable", "generate", "named_cell", "valid_seeds"]
 
 #: vertices drawn before the hidden states' share (the benchmark's setting; the code's default was 7)
 INTERMEDIATE = 13
@@ -97,6 +97,49 @@ def _pruned(recipe: dict[str, tuple[str, list[str]]], states: int, base: list[st
     if not used.issuperset(base):
         return None
     return Cell(tuple(Node(name, op, tuple(inputs)) for name, (op, inputs) in recipe.items() if name in used))
+
+
+def drawable(cell: Cell, intermediate: int = INTERMEDIATE) -> bool:
+    """Returns whether ``generate`` gives this cell for some stream of random numbers.
+
+    It draws no output that reads an ``h_prev_*`` directly (so no GRU), no activation but the one that it draws with
+    every linear node, of that node (so no LSTM), no linear node of other inputs than sources and activations, and no
+    more vertices than it has, unused ones included.
+    """
+    activation_of: dict[str, str] = {}
+    for node in cell.nodes:
+        if node.op in _ACTIVATIONS:
+            if node.inputs[0] in activation_of:
+                return False
+            activation_of[node.inputs[0]] = node.name
+    drawn = 0
+    for node in cell.nodes:
+        if node.name.startswith("h_new") and any(name.startswith("h_prev") for name in node.inputs):
+            return False
+        if len(set(node.inputs)) < len(node.inputs):
+            return False
+        if node.op == "linear":
+            drawn += 2  # with its activation, used or not
+            allowed = set(cell.sources) | set(activation_of.values())
+            if not allowed.issuperset(node.inputs):
+                return False
+        elif node.op not in _ACTIVATIONS:
+            drawn += 1
+            if "x" in node.inputs:
+                return False
+        if node.name in activation_of and node.op != "linear":
+            return False
+    wanted = cell.states + intermediate
+    if drawn <= wanted:
+        return True
+    # one vertex more is drawn where the last draw is a linear node, whose activation then comes on top
+    read = {name for node in cell.nodes for name in node.inputs}
+    return drawn == wanted + 1 and any(
+        node.op == "linear"
+        and (activation_of.get(node.name) not in read)
+        and all(node.name not in other.inputs for other in cell.nodes if other.name != activation_of.get(node.name))
+        for node in cell.nodes
+    )
 
 
 def valid_seeds(states: int) -> Iterator[tuple[int, Cell]]:

@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import Folder, Seed, Size, Sizes, validate
-from spaces.record import Needs, Noise, Record, Tap, Weight
+from spaces.record import Need, Needs, Noise, Record, Tap, Weight
 from spaces.tokens import token_ids
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ __all__ = ["RNNProbe", "run_stack"]
 #: per layer, the fused weight of each register and the biases (n, h), as ``spaces.rnn.module.unroll`` takes them
 Weights: TypeAlias = "list[tuple[dict[int, Tensor], Tensor]]"
 
-#: needs that take a backward pass; the released seed of cells is ones, as the corrected one
-_GRADIENTS = frozenset({"backward", "backward_released", "noise"})
+#: needs that take a backward pass
+_GRADIENTS = frozenset({"backward", "noise"})
 #: needs that run all layers of the probe
 _WHOLE = _GRADIENTS | {"activations", "weights"}
 
@@ -58,6 +58,10 @@ class RNNProbe:
 
     All weights and biases are U(-1/sqrt(h), 1/sqrt(h)), embeddings U(-0.1, 0.1), as in NAS-Bench-NLP's code.
     """
+
+    gives: ClassVar[frozenset[Need]] = frozenset(
+        {"shapes", "forward", "embedding", "activations", "weights", "backward", "hidden_backward", "noise"}
+    )
 
     embedding: Size = 32
     hidden: Sizes = (64,)
@@ -85,10 +89,8 @@ class RNNProbe:
                 f"A proxy needs layer {needs.layers}, but the probe has hidden sizes {list(self.hidden)}, "
                 f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
             )
-        record = Record(
-            space.name, architecture.key, seed, space.counts(architecture), architecture=architecture, origin=space
-        )
-        if needs.kinds - {"shapes"}:
+        record = Record.of(space, architecture, needs, seed)
+        if needs.to_run:
             self._look(record, architecture, needs, device)
         return record
 
@@ -255,7 +257,7 @@ def _activations(plan: Plan, tapes: Sequence[Tape]) -> list[Tap]:
 
     ops = {step.output: step.op for step in plan.instructions}
     return [
-        Tap(ops[register], layer, torch.stack(values).detach())  # T x (B, h) -> (T, B, h)
+        Tap(ops[register], layer, torch.stack(values).detach(), examples=1)  # T x (B, h) -> (T, B, h)
         for layer, tape in enumerate(tapes)
         for register, values in tape.activations.items()
     ]

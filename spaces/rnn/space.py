@@ -11,7 +11,7 @@ from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
 from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell
 from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
-from spaces.rnn.generator import NAMED_CELLS, generate, named_cell
+from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
 from spaces.rnn.probe import RNNProbe
 from spaces.rnn.protocol import PROTOCOLS, RNNProtocol
@@ -44,7 +44,7 @@ class RNNSpace(Space[Cell]):
 
     Sampling draws the number of hidden states uniformly among those allowed, then one seed of the NAS-Bench-NLP
     generator, so the distribution is the benchmark's. Mutation, crossover and neighbours reach every valid cell, also
-    those the generator cannot draw (GRU: its output reads h_prev_0 directly).
+    those the generator cannot draw (LSTM and GRU among them, see ``draws``).
     """
 
     name = "rnn"
@@ -156,6 +156,10 @@ class RNNSpace(Space[Cell]):
         states = int(rng.choice(self._states_allowed()))
         cell = generate(int(rng.integers(2**32)), states)
         return None if cell is None or tidy({n.name: (n.op, n.inputs) for n in cell.nodes}, states) is None else cell
+
+    def draws(self, architecture: Cell) -> bool:
+        """See Space: what the generator of NAS-Bench-NLP can make (not GRU: its output reads h_prev_0 directly)."""
+        return drawable(architecture) and self.contains(architecture)
 
     def _mutate(self, architecture: Cell, rng: np.random.Generator) -> Cell | None:
         kind = list(EDITS)[rng.integers(len(EDITS))]

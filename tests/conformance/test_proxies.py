@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 import pickle
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ import torch
 import proxies
 import spaces
 from nas.core.errors import ZeronasError
+from nas.core.options import parameters
 from nas.engine.evaluate import Task
 from proxies.base import NEEDS, Needs, Proxy, Record
+from spaces.record import STILL
 
 #: a smaller probe of each space: what a proxy sees is of the same kind as in a real run
 MICRO: dict[str, dict[str, Any]] = {
@@ -27,6 +31,8 @@ MICRO: dict[str, dict[str, Any]] = {
 }
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
+CASES = [(name, space) for name in proxies.PROXIES for space in proxies.spaces_of(name)]
+
 #: small members, and BERT ones that have the attention which some proxies look at
 RULES: dict[str, dict[str, Any]] = {
     "rnn": {},
@@ -38,19 +44,6 @@ SPACES = {name: spaces.get(name).reduce(rule) for name, rule in RULES.items()}
 
 def probe_of(space: str) -> Any:
     return SPACES[space].make_probe(MICRO[space])
-
-
-def spaces_of(name: str) -> list[str]:
-    """Names of the spaces that a proxy applies to: those it names, and those whose probe gives what it needs.
-
-    What is defined for BERT alone reads what only its encoder has.
-    """
-    kinds, needs = proxies.kinds_of(name), proxies.get(name).needs
-    gives = {space: getattr(spaces.get(space).probe, "gives", frozenset()) for space in spaces.SPACES}
-    return [*kinds, *(space for space in gives if space not in kinds and "rnn" in kinds and needs <= gives[space])]
-
-
-CASES = [(name, space) for name in proxies.PROXIES for space in spaces_of(name)]
 
 
 @cache
@@ -74,19 +67,61 @@ def together(space: str, seed: int = 0) -> list[dict[str, Any]]:
 def test_everything_registered_is_covered() -> None:
     assert {name for name, _ in CASES} == set(proxies.PROXIES)
     assert {space for _, space in CASES} <= set(spaces.SPACES)
+    for space in SPACES:  # where a proxy applies follows from what it needs and what the probe gives, and nothing else
+        gives = SPACES[space].probe.gives
+        assert gives <= NEEDS
+        assert {name for name, at in CASES if at == space} == {
+            name for name in proxies.PROXIES if proxies.PROXIES.get(name, space)().needs <= gives
+        }
+
+
+def test_what_a_space_does_not_give_is_not_scored() -> None:
+    applies = {space: {name for name, at in CASES if at == space} for space in SPACES}
+    assert applies["rnn"] >= {"hidden_covariance", "swap", "hidden_synaptic_saliency", "noised_jacobian_cosine"}
+    assert not applies["rnn"] & {"zerolm", "nsc", "head_importance", "synaptic_diversity"}
+    assert not applies["bert"] & {"hidden_synaptic_saliency", "noised_jacobian_cosine", "noised_jacobian_covariance"}
+    assert applies["stack"] >= {"hidden_covariance", "jacobian_cosine", "synaptic_saliency", "hidden_synaptic_saliency"}
+    assert not applies["stack"] & {"swap", "activation_distance", "noised_jacobian_cosine", "nsc", "head_confidence"}
+    assert applies["bert"] >= {"zerolm", "nsc", "head_importance", "synaptic_diversity", "activation_distance"}
+
+
+def test_proxies_name_no_space() -> None:
+    """But for the file of definitions that hold in one space alone, which is called after it."""
+    files = sorted(Path(inspect.getfile(proxies)).parent.glob("*.py"))
+    assert len(files) > 10
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        for space in set(SPACES) - {file.stem}:
+            assert space not in words, f"{file.name} names the space {space}"
+            assert not any(module.startswith(f"spaces.{space}") for module in modules), file.name
+        if file.stem not in SPACES:
+            names = {node.value.id for node in ast.walk(tree) if _is_space_of(node)}  # type: ignore[attr-defined]
+            assert "record" not in names, f"{file.name} asks which space a record is of"
+
+
+def _is_space_of(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "space" and isinstance(node.value, ast.Name)
     assert set(MICRO) == set(RULES) == set(spaces.SPACES)
 
 
-@pytest.mark.parametrize("name", proxies.PROXIES.names())
-def test_proxies_say_what_they_are(name: str) -> None:
-    kind = proxies.PROXIES.get(name)
+DEFINITIONS = [(name, space, kind) for name in proxies.PROXIES for space, kind in proxies.PROXIES.kinds(name).items()]
+
+
+@pytest.mark.parametrize(("name", "space", "kind"), DEFINITIONS)
+def test_proxies_say_what_they_are(name: str, space: str, kind: type[Proxy]) -> None:
     assert issubclass(kind, Proxy) and kind.name == name
     assert kind.title and kind.source and isinstance(kind.higher_is_better, bool) and inspect.getdoc(kind)
     assert kind.needs <= NEEDS
-    assert kind.spaces and set(kind.spaces) <= set(spaces.SPACES)
-    made = proxies.get(name, **proxies.options_of(name))
+    made = proxies.get(name, space or None, **proxies.options_of(name))
     assert type(made) is kind
     assert made.layers >= 1 if "forward" in kind.needs else made.layers == 0
+    # options are the constructor's annotated parameters, and can be read from the object by name
+    for option, parameter in parameters(kind).items():
+        assert parameter.annotation is not parameter.empty
+        assert getattr(made, option) == parameter.default
 
 
 @pytest.mark.parametrize("name", proxies.PROXIES.names())
@@ -118,7 +153,8 @@ def test_scores_depend_on_seed_and_architecture_alone(name: str, space: str) -> 
 @pytest.mark.parametrize(("name", "space"), CASES)
 def test_the_seed_moves_what_is_random_and_no_size(name: str, space: str) -> None:
     first, second = ([found[name] for found in together(space, seed)] for seed in (0, 1))
-    if proxies.get(name, space).needs == {"shapes"}:
+    needs = proxies.get(name, space).needs
+    if needs and needs <= STILL:
         assert first == second
     elif name not in COARSE:
         assert first != second
@@ -132,13 +168,13 @@ def test_equal_cells_score_equally() -> None:
 @pytest.mark.parametrize(("name", "space"), CASES)
 def test_proxies_only_look(name: str, space: str) -> None:
     """A proxy reads what it declared to need, changes nothing in the record, and keeps no state."""
-    proxy = proxies.get(name, space)
+    proxy = proxies.get(name, space).prepare(SPACES[space])
     probe = probe_of(space)
     a, b = (probe.observe(SPACES[space], item, Needs.union([proxy]), 0) for item in architectures(space)[:2])
     before = [h.clone() for h in a.hidden]
     first = proxy(a)
     proxy(b)
-    assert proxy(a) == first == proxies.get(name, space)(a)
+    assert proxy(a) == first == proxies.get(name, space).prepare(SPACES[space])(a)
     assert all(torch.equal(x, y) for x, y in zip(before, a.hidden, strict=True))
     assert pickle.loads(pickle.dumps(proxy))(a) == first
     if "forward" not in proxy.needs:
@@ -158,12 +194,37 @@ def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value
 
 
 def test_a_proxy_of_another_space_is_refused() -> None:
+    with pytest.raises(ZeronasError) as error:
+        Task(SPACES["rnn"], probe_of("rnn"), {"h": proxies.get("head_confidence", "rnn")}, 0)
+    assert str(error.value) == ("Proxy 'h' needs attention, which the probe of space 'rnn' does not give.")
+
+
+def test_a_definition_for_one_space_alone_is_refused_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     class Elsewhere(Proxy):
-        name, title, source, needs, spaces = "elsewhere", "elsewhere", "test", frozenset(), ("rnn",)
+        name, title, source, needs = "elsewhere", "elsewhere", "test", frozenset()
 
         def __call__(self, record: Record) -> float:
             return 0.0
 
+    monkeypatch.setitem(proxies.PROXIES._items, "elsewhere", {"rnn": Elsewhere})
+    assert proxies.spaces_of("elsewhere") == ["rnn"]
+    assert type(proxies.get("elsewhere", "rnn")) is type(proxies.get("elsewhere")) is Elsewhere
     with pytest.raises(ZeronasError) as error:
-        Task(spaces.get("bert"), probe_of("bert"), {"e": Elsewhere()}, 0)
-    assert str(error.value) == "Proxy 'e' does not apply to space 'bert', only to: rnn."
+        proxies.get("elsewhere", "bert")
+    assert str(error.value) == "Proxy 'elsewhere' does not apply to space 'bert', only to: rnn."
+
+
+def test_what_a_proxy_knows_of_a_space_is_prepared_once_and_sent_to_workers() -> None:
+    """A worker unpickles the task, and must not draw the sample of a space again."""
+    chosen = {"z": proxies.get("zerolm", "bert"), "s": proxies.get("swap", "bert", regularised=True)}
+    task = Task(SPACES["bert"], probe_of("bert"), chosen, 0)
+    assert all(task.proxies[label] is not chosen[label] for label in chosen)
+
+    def refused(*arguments: Any) -> None:
+        raise AssertionError("drawn again")
+
+    received = pickle.loads(pickle.dumps(task))
+    object.__setattr__(received.space, "sample", refused)
+    for item in architectures("bert"):
+        assert received(item).scores == task(item).scores
+        assert all(score.value is not None for score in task(item).scores.values())

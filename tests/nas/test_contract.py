@@ -242,7 +242,7 @@ ALL = ["robot", "nsga2", "halving", "surrogate", "verify"]
 def run(name: str, folder: Path, asked: Counter[tuple[str, str, float]], batch: int = 8) -> list[Result]:
     searcher, budgets = made(name)
     with Journal(folder, {"search": name}) as journal:
-        return search(searcher, measures(asked), journal, budgets, batch)
+        return search(searcher, measures(asked), journal, budgets, batch)[0]
 
 
 def told(results: Sequence[Result]) -> list[Any]:
@@ -298,7 +298,7 @@ def test_robot_finds_weights_and_halving_ends_with_one(tmp_path: Path) -> None:
 def test_nsga2_spreads_over_the_front(tmp_path: Path) -> None:
     searcher, budgets = made("nsga2")
     with Journal(tmp_path, {}) as journal:
-        results = search(searcher, measures(Counter()), journal, budgets, 8)
+        results, _ = search(searcher, measures(Counter()), journal, budgets, 8)
     values = np.array([[s.fitness for s in r.scores.values()] for r in results])
     front = [i for i, v in enumerate(values) if not np.any(np.all(values >= v, axis=1) & np.any(values > v, axis=1))]
     kept = {r.architecture.key for r in searcher.members}
@@ -343,7 +343,7 @@ class Repeating(RandomSearch):
 def test_equal_trials_of_one_batch_are_measured_once(tmp_path: Path) -> None:
     asked: Counter[tuple[str, str, float]] = Counter()
     with Journal(tmp_path, {}) as journal:
-        results = search(Repeating(SpacePool(SPACE), 0), measures(asked), journal, {PROXIES: 20}, 8)
+        results, _ = search(Repeating(SpacePool(SPACE), 0), measures(asked), journal, {PROXIES: 20}, 8)
     assert len(results) == 20 and set(asked.values()) == {1}
     for line in (tmp_path / "journal.jsonl").read_bytes().splitlines():
         entry = json.loads(line)

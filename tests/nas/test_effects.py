@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway
 
+from experiments.paper.operations import operation_test
 from nas.core import seeds
-from nas.judge.effects import nested_f_test, operation_test
+from nas.judge.effects import nested_f_test
+from nas.judge.reduction import _f_test as within_cells
 from nas.truth import benchmarks
 from spaces.bert import BertConfig, BertSpace
 
@@ -46,3 +48,20 @@ def test_flexiberts_operations_leave_no_trace(data_dir: Path) -> None:
     assert found.df == (72, 388)
     assert found.f == pytest.approx(0.71, abs=0.01)
     assert found.p == pytest.approx(0.96, abs=0.01)
+
+
+def test_the_reductions_test_within_cells_is_the_test_of_nested_models() -> None:
+    rng = np.random.default_rng(3)
+    cells, levels = rng.integers(0, 4, 90), rng.integers(0, 3, 90)
+    truth = cells + 0.4 * levels + rng.normal(size=90)
+    counts = (levels[:, None] == np.arange(3)).astype(float)
+    base = (cells[:, None] == np.arange(4)).astype(float)
+    assert within_cells(truth, counts, cells) == pytest.approx(nested_f_test(truth, base, counts).p, rel=1e-9)
+
+
+def test_columns_that_the_base_explains_already_explain_nothing_more() -> None:
+    truth = np.random.default_rng(0).normal(size=30)
+    base = np.stack([np.ones(30), np.arange(30.0)], axis=1)
+    found = nested_f_test(truth, base, 2 * base[:, 1:])
+    assert (found.f, found.p) == (0.0, 1.0)
+    assert found.r2_full == found.r2_base

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from nas import judge
+from nas.judge.ranking import rankings
 
 
 def test_kendall_by_hand() -> None:
@@ -101,3 +102,58 @@ def test_agreement_brackets_its_estimate_and_repeats() -> None:
     assert 0.08 < found.tau_interval[1] - found.tau_interval[0] < 0.25
     assert judge.agreement(scores, truth, resamples=200) == found
     assert judge.agreement([1.0, 2.0], [1.0, 2.0]) is None
+
+
+def test_what_has_no_value_is_tied_last() -> None:
+    assert judge.tied_last([2.0, None, -5.0, None]).tolist() == [4.0, 1.5, 3.0, 1.5]
+
+
+def test_random_regret_of_a_pool_that_all_diverged_is_infinite() -> None:
+    assert judge.random_regret([], 3, without=2) == [math.inf, math.inf]
+    assert judge.random_regret([], 3) == []
+
+
+def test_recall_gives_ties_of_the_truth_their_share_too() -> None:
+    # 2 places in the truth: member 0, and one of the nineteen tied last; the scores put 0 and 1 first
+    truth = judge.tied_last([1.0] + [None] * 19)
+    scores = [20.0 - i for i in range(20)]
+    assert judge.recall_at_top(scores, truth) == pytest.approx((1 + 1 / 19) / 2)
+
+
+def test_the_bootstrap_interval_is_that_of_the_drawn_statistics() -> None:
+    rows = np.arange(10.0)[:, None]
+    [found] = judge.bootstrap(lambda drawn: (drawn.mean(),), rows, 200, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    means = [rows[rng.integers(10, size=10)].mean() for _ in range(200)]
+    assert found == pytest.approx(np.percentile(means, [2.5, 97.5]))
+    assert [math.isnan(end) for end in judge.bootstrap(lambda drawn: (0.0,), rows, 0, rng)[0]] == [True, True]
+
+
+def test_a_proxy_gains_nothing_by_failing_and_pays_for_what_diverges() -> None:
+    truth: list[float | None] = [6.0, 5.0, 4.0, 3.0, 2.0, None, None]
+    honest: list[float | None] = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+    picky: list[float | None] = [6.0, None, 4.0, 3.0, None, None, None]  # silent on a good one
+    fooled: list[float | None] = [6.0, 5.0, 4.0, 3.0, 2.0, 8.0, 7.0]  # the untrainable first
+    found = rankings({"honest": honest, "picky": picky, "fooled": fooled}, truth, resamples=20)
+    valid = {label: one.valid for label, one in found.items()}
+    assert all(one is not None and one.tau == pytest.approx(1.0) for one in valid.values())
+    assert [one.count for one in valid.values() if one] == [5, 3, 5]
+    overall = {label: one.overall for label, one in found.items()}
+    assert all(one is not None and one.count == 7 for one in overall.values())  # the same set for each
+    lowest = -math.inf
+    by_scipy = {
+        label: kendalltau(
+            [lowest if s is None else s for s in column], [lowest if t is None else t for t in truth]
+        ).statistic
+        for label, column in (("honest", honest), ("picky", picky), ("fooled", fooled))
+    }
+    assert {label: one.tau for label, one in overall.items() if one} == pytest.approx(by_scipy)
+    assert by_scipy["honest"] > by_scipy["picky"] > by_scipy["fooled"]
+    assert all(one.common_count == 3 and one.common == pytest.approx(1.0) for one in found.values())
+
+
+def test_where_nothing_failed_and_nothing_diverged_there_is_one_tau() -> None:
+    found = rankings({"a": [1.0, 3.0, 2.0], "never": [None, None, None]}, [1.0, 2.0, 3.0], resamples=5)
+    assert found["a"].overall == found["a"].valid
+    assert found["a"].common_count == 3  # a proxy that scored none takes no part in what is common
+    assert found["never"].valid is None and math.isnan(found["never"].common)

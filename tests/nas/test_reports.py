@@ -15,6 +15,7 @@ from experiments.commands import compare as compare_app
 from experiments.commands import rank as rank_app
 from experiments.commands import search as search_app
 from nas.core.errors import ZeronasError
+from nas.core.files import number
 from nas.truth import benchmarks
 
 
@@ -155,7 +156,12 @@ def test_compare_collates_over_seeds(runs: list[str], composed: Any, tmp_path: P
         assert method["regret"]["standard_error"] == pytest.approx(abs(regrets[0] - regrets[1]) / 2)
     assert len(table(tmp_path / "c")) == 4
     assert set(results["plots"]) == {"found_flexibert.png", "regret_flexibert.png"}
-    assert "regret of random search" in (tmp_path / "c" / "summary.md").read_text()
+    summary = (tmp_path / "c" / "summary.md").read_text()
+    assert "regret of random search" in summary
+    # every mean over seeds with its standard error, the rank's too
+    rank = results["methods"]["random"]["rank"]
+    assert rank["standard_error"] == pytest.approx(abs(rank["values"][0] - rank["values"][1]) / 2)
+    assert f"| {number(rank['mean'], 4)} +- {number(rank['standard_error'], 2)} |" in summary
 
 
 def test_compare_refuses_twice_the_same_and_what_is_no_search(runs: list[str], composed: Any, tmp_path: Path) -> None:

@@ -278,7 +278,6 @@ def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, mon
         name = "random"
         title = source = "test"
         needs = frozenset()
-        spaces = ("rnn",)
 
         def __call__(self, record: Record) -> float:
             return float("nan") if int(record.key[-1], 16) % 2 else -1000.0
@@ -299,7 +298,6 @@ class Slow(Proxy):
     name = "slow"
     title = source = "test"
     needs = frozenset()
-    spaces = ("rnn",)
 
     def __call__(self, record: Record) -> float:
         assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3600
@@ -322,7 +320,6 @@ class Endless(Proxy):
     name = "endless"
     title = source = "test"
     needs = frozenset()
-    spaces = ("rnn",)
 
     def __call__(self, record: Record) -> float:
         while True:
@@ -340,7 +337,6 @@ class Deadly(Proxy):
     name = "deadly"
     title = source = "test"
     needs = frozenset()
-    spaces = ("rnn",)
 
     def __init__(self, pipe: Path) -> None:
         self.pipe = pipe
@@ -382,7 +378,6 @@ class Unsolvable(Proxy):
     name = "unsolvable"
     title = source = "test"
     needs = frozenset({"forward"})
-    spaces = ("rnn",)
     layers = 1
 
     def __call__(self, record: Record) -> float:

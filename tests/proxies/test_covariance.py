@@ -14,6 +14,7 @@ from torch import Tensor
 
 import proxies
 from nas.core.errors import ZeronasError
+from nas.truth import benchmarks
 from proxies.base import Needs, ProxyFailure, Record
 from proxies.covariance import HiddenCovariance, correlation_score
 from spaces.base import Counts
@@ -158,20 +159,23 @@ def test_vanishing_states_are_a_failure_where_a_floor_is_set(axis: str) -> None:
     assert free == pytest.approx(HiddenCovariance(axis=axis).score(record(states)).value)  # it sees no scale
     assert HiddenCovariance(axis=axis, floor=0.99e-6 * deviation).score(small).value == free
     assert HiddenCovariance(axis=axis, floor=1.01e-6 * deviation).score(small).reason == "vanishing units"
-    assert HiddenCovariance(floor=1e-3).column("nas_bench_nlp") is None  # the published column has none
+    assert benchmarks.get("nas_bench_nlp").published_column(HiddenCovariance(floor=1e-3)) is None  # it has none
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"layer": 0}, "hidden_covariance needs a layer of 1 or more, but got layer=0."),
-        ({"layer": 1.5}, "hidden_covariance needs a layer of 1 or more, but got layer=1.5."),
-        ({"layer": True}, "Proxy 'hidden_covariance' needs layer to be a number, but got True."),
-        ({"axis": "unit"}, "hidden_covariance needs axis=units or axis=examples, but got axis='unit'."),
-        ({"k": 0}, "hidden_covariance needs k > 0, but got k=0."),
-        ({"k": math.nan}, "Proxy 'hidden_covariance' needs k to be a number, but got nan."),
-        ({"floor": -1}, "hidden_covariance needs floor >= 0, but got floor=-1."),
-        ({"k": "1e-5"}, "Proxy 'hidden_covariance' needs k to be a number, but got '1e-5'."),
+        ({"layer": 0}, "Proxy 'hidden_covariance' needs layer to be a whole number of 1 or more, but got 0."),
+        ({"layer": 1.5}, "Proxy 'hidden_covariance' needs layer to be a whole number of 1 or more, but got 1.5."),
+        ({"layer": True}, "Proxy 'hidden_covariance' needs layer to be a whole number of 1 or more, but got True."),
+        (
+            {"axis": "unit"},
+            "Unknown axis 'unit' of proxy 'hidden_covariance'. Did you mean 'units'? Available: examples, units.",
+        ),
+        ({"k": 0}, "Proxy 'hidden_covariance' needs k to be a number above 0, but got 0."),
+        ({"k": math.nan}, "Proxy 'hidden_covariance' needs k to be a number above 0, but got nan."),
+        ({"floor": -1}, "Proxy 'hidden_covariance' needs floor to be a number of 0 or more, but got -1."),
+        ({"k": "1e-5"}, "Proxy 'hidden_covariance' needs k to be a number above 0, but got '1e-5'."),
         (
             {"layers": 2},
             "Proxy 'hidden_covariance' has no option 'layers'. Did you mean 'layer'? "

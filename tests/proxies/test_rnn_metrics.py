@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import spaces.rnn.module
 import spaces.rnn.probe
 from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Task
+from nas.truth import benchmarks
 from proxies.activation import ActivationDistance, agreement
 from proxies.base import Needs, Noise, Proxy, ProxyFailure, Record, Tap, Weight
 from proxies.covariance import HiddenCovariance
@@ -209,7 +211,7 @@ def test_noised_inputs(init: str) -> None:
 
 def taps(*named: tuple[str, list[list[float]]]) -> Record:
     """One step: (B, h) -> (T = 1, B, h)."""
-    return record(taps=[Tap(name, 0, torch.tensor(values)[None]) for name, values in named])
+    return record(taps=[Tap(name, 0, torch.tensor(values)[None], examples=1) for name, values in named])
 
 
 TANH = ("activation_tanh", [[0.3, -0.2], [0.1, 0.4]])  # codes 10 and 11: they agree on 1 bit of 2
@@ -228,7 +230,7 @@ def test_activation_distance_by_hand() -> None:
 
 def test_steps_of_an_activation_are_bits_of_one_code() -> None:
     """(T = 2, B = 2, h = 1): the codes are 10 and 11."""
-    seen = record(taps=[Tap("activation_tanh", 0, torch.tensor([[[1.0], [1.0]], [[-1.0], [1.0]]]))])
+    seen = record(taps=[Tap("activation_tanh", 0, torch.tensor([[[1.0], [1.0]], [[-1.0], [1.0]]]), examples=1)])
     assert ActivationDistance(variant="released")(seen) == pytest.approx(math.log(3))
 
 
@@ -522,7 +524,8 @@ def test_reasons_of_failures() -> None:
 
 
 def test_published_columns() -> None:
-    for name, column in (
+    column, flexibert = benchmarks.get("nas_bench_nlp").published_column, benchmarks.get("flexibert")
+    for name, wanted in (
         ("jacobian_covariance", "Jacobian Covariance"),
         ("jacobian_cosine", "Jacobian Cosine"),
         ("activation_distance", "Activation Distance"),
@@ -530,32 +533,59 @@ def test_published_columns() -> None:
         ("hidden_synaptic_saliency", "Hidden Synaptic Saliency"),
         ("hidden_covariance", "Layer 1 Hidden Covariance"),
     ):
-        assert proxies.get(name, variant="released").column("nas_bench_nlp") == column
-        assert proxies.get(name, variant="released").column("flexibert") is None
-        assert proxies.get(name, variant="corrected").column("nas_bench_nlp") is None
+        assert column(proxies.get(name, variant="released")) == wanted
+        assert flexibert.published_column(proxies.get(name, variant="released")) is None
+        assert column(proxies.get(name, variant="corrected")) is None
     for name, ending in (("noised_jacobian_covariance", ""), ("noised_jacobian_cosine", " Cosine")):
         made = [proxies.get(name, noise=noise, variant="released") for noise in ("small", "large", "more")]
-        assert [proxy.column("nas_bench_nlp") for proxy in made] == [
+        assert [column(proxy) for proxy in made] == [
             None,
             f"Large Noise Jacobian{ending}",
             f"More Noised Jacobian{ending}",
         ]
-        assert proxies.get(name).column("nas_bench_nlp") is None
+        assert column(proxies.get(name)) is None
+    layers = [column(proxies.get("hidden_covariance", layer=layer)) for layer in (2, 3, 4)]
+    assert layers == ["Layer 2 Hidden Covariance", "Layer 3 Hidden Covariance", None]
+    for other in ({"axis": "examples"}, {"k": 1e-4}):
+        assert column(proxies.get("hidden_covariance", **other)) is None
+
+
+def test_every_published_column_is_in_the_table(data_dir: Path) -> None:
+    for name in ("nas_bench_nlp", "flexibert"):
+        table = benchmarks.get(name, data_dir)
+        assert set(table.columns) <= set(table.entries[0].runs[0].published)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("jacobian_cosine", {"variant": "fixed"}, "variant=released or variant=corrected, but got variant='fixed'."),
-        ("noised_jacobian_cosine", {"noise": "loud"}, "noise=small, noise=large or noise=more, but got noise='loud'."),
-        ("activation_distance", {"k": 0}, "k > 0, but got k=0."),
-        ("hidden_covariance", {"variant": 1}, "variant=released or variant=corrected, but got variant=1."),
+        (
+            "jacobian_cosine",
+            {"variant": "fixed"},
+            "Unknown variant 'fixed' of proxy 'jacobian_cosine'. Available: corrected, released.",
+        ),
+        (
+            "noised_jacobian_cosine",
+            {"noise": "loud"},
+            "Unknown noise 'loud' of proxy 'noised_jacobian_cosine'. Available: large, more, small.",
+        ),
+        ("activation_distance", {"k": 0}, "Proxy 'activation_distance' needs k to be a number above 0, but got 0."),
+        (
+            "activation_distance",
+            {"normalised": "no"},  # another space's definition has it
+            "Proxy 'activation_distance' needs normalised to be true or false, but got 'no'.",
+        ),
+        (
+            "hidden_covariance",
+            {"variant": 1},
+            "Proxy 'hidden_covariance' needs variant to be released or corrected, but got 1.",
+        ),
     ],
 )
 def test_options_are_checked(name: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ZeronasError) as error:
         proxies.get(name, **options)
-    assert str(error.value) == f"{name} needs {sentence}"
+    assert str(error.value) == sentence
 
 
 def test_one_published_row() -> None:

@@ -39,7 +39,7 @@ def test_sizes_of_a_cell_by_hand() -> None:
 def test_options_that_do_not_exist() -> None:
     with pytest.raises(ZeronasError) as error:
         proxies.get("depth", layer=1)
-    assert str(error.value) == "Proxy 'depth' has no options, but got 'layer'."
+    assert str(error.value) == "Proxy 'depth' has no option 'layer'. It has none."
     with pytest.raises(ZeronasError, match=r"^Unknown proxy 'dept'\. Did you mean 'depth'\? Available: "):
         proxies.get("dept")
 
@@ -75,7 +75,7 @@ def test_random_is_the_same_in_another_process() -> None:
 
 
 class Fixed(Proxy):
-    name, title, source, needs, spaces = "fixed", "fixed", "test", frozenset(), ("rnn",)
+    name, title, source, needs = "fixed", "fixed", "test", frozenset()
 
     def __init__(self, value: float, higher: bool = True) -> None:
         self.value = value

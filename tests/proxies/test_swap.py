@@ -14,8 +14,8 @@ from spaces.bert.sampler import published_sample
 from spaces.bert.space import BertSpace
 
 
-def record(taps, space="bert", parameters=0, **more):
-    return Record(space, "k", 0, Counts(parameters, 0, 0, 0), taps=taps, **more)
+def record(taps, parameters=0, **more):
+    return Record("any", "k", 0, Counts(parameters, 0, 0, 0), taps=taps, **more)
 
 
 def test_distinct_patterns_by_hand():
@@ -35,27 +35,29 @@ def test_the_hash_counts_as_unique_rows_do():
 
 
 def test_signs():
-    assert signs("activation_sigm", torch.tensor([0.2, 0.5, 0.9])).tolist() == [-1, 0, 1]
+    # (B, T, d) = (1, 3, 1)
+    assert signs(Tap("activation_sigm", 0, torch.tensor([[[0.2], [0.5], [0.9]]]))).tolist() == [[-1, 0, 1]]
     for name in ("activation", "activation_tanh", "activation_leaky_relu"):
-        assert signs(name, torch.tensor([-0.1, 0.0, 2.0])).tolist() == [-1, 0, 1]
+        assert signs(Tap(name, 0, torch.tensor([[[-0.1], [0.0], [2.0]]]))).tolist() == [[-1, 0, 1]]
 
 
-def test_bert_patterns_are_over_examples():
+def test_patterns_are_over_examples():
     # (B, T, F) = (2, 2, 2): the four values (token, unit) have the signs (+,+) (-,+) (+,+) (+,-) over two examples
     value = torch.tensor([[[1.0, -1.0], [2.0, 3.0]], [[5.0, 1.0], [1.0, -2.0]]])
     other = Tap("hidden", 0, torch.full((2, 2, 2), math.nan))
     assert Swap()(record([Tap("activation", 0, value), other])) == 3
 
 
-def test_cell_patterns_are_over_streams():
+def test_patterns_of_a_tensor_over_steps_are_over_its_examples():
     # (T, B, d) = (2, 2, 1): one unit at two steps, (+,-) and (+,+) over two streams
     value = torch.tensor([[[1.0], [-1.0]], [[1.0], [1.0]]])
-    assert Swap()(record([Tap("activation_tanh", 0, value)], "rnn")) == 2
-    sigmoid = Tap("activation_sigm", 0, value.sigmoid())
-    assert Swap()(record([Tap("activation_tanh", 0, value), sigmoid], "rnn")) == 2
+    tanh = Tap("activation_tanh", 0, value, examples=1)
+    assert Swap()(record([tanh])) == 2
+    sigmoid = Tap("activation_sigm", 0, value.sigmoid(), examples=1)
+    assert Swap()(record([tanh, sigmoid])) == 2
     one = value.clone()
     one[0, 0, 0] = -1.0  # (-,-) is new
-    assert Swap()(record([sigmoid, Tap("activation_tanh", 1, one)], "rnn")) == 3
+    assert Swap()(record([sigmoid, Tap("activation_tanh", 1, one, examples=1)])) == 3
 
 
 def test_mean_over_initialisations():
@@ -76,23 +78,42 @@ def test_regularised():
 
 
 def test_constants_from_the_space():
-    proxy, space = Swap(True, sample=400), BertSpace("released")
-    mu, sigma = proxy.constants(record([], origin=space))
+    space = BertSpace("released")
+    mu, sigma = Swap(True, sample=400).prepare(space).constants
     # the parameters of the released reading range from 5,190 to 15,567 thousand; their median in 500 is 8,995
     assert 8000 < mu < 11000
     assert 1500 < math.sqrt(sigma) < 6000
-    higher, _ = Swap(True, sample=400, quantile=0.9).constants(record([], origin=space))
-    assert higher > mu + 1000
-    assert Swap(True, mu=3.0).constants(record([], origin=space))[0] == 3.0
-    with pytest.raises(ProxyFailure, match="sigma must be given"):
-        one = {"layers": 2, "operation_parameter": "SDP", "num_feed_forward": 1}
-        proxy.constants(record([], origin=space.reduce(one)))
+    assert Swap(True, sample=400, quantile=0.9).prepare(space).constants[0] > mu + 1000
+    assert Swap(True, mu=3.0, sample=400).prepare(space).constants == (3.0, sigma)
+    one = space.reduce({"layers": 2, "operation_parameter": "SDP", "num_feed_forward": 1})
+    score = Swap(True).prepare(one).score(record([Tap("activation", 0, torch.ones(2, 1, 2))]))
+    assert score.reason == "the quartiles of the space's parameters are equal, so sigma must be given"
 
 
-@pytest.mark.parametrize("options", [{"sigma": 0.0}, {"quantile": 1.5}, {"sample": 1}])
-def test_bad_options(options):
-    with pytest.raises(ZeronasError, match=f"swap needs .*{next(iter(options))}"):
+def test_only_what_is_left_open_is_taken_from_the_space():
+    space = BertSpace()
+    for proxy in (Swap(), Swap(True, mu=1.0, sigma=2.0)):
+        assert proxy.prepare(space) is proxy
+    proxy = Swap(True)
+    prepared = proxy.prepare(space)
+    assert prepared is not proxy and proxy.constants == (None, None)
+    trained = BertSpace("trained")  # what was prepared for one space can be prepared for another
+    assert prepared.prepare(trained).constants == proxy.prepare(trained).constants != prepared.constants
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"sigma": 0.0}, "sigma to be a number above 0 or null, but got 0.0."),
+        ({"mu": -1}, "mu to be a number of 0 or more or null, but got -1."),
+        ({"quantile": 1.5}, "quantile to be a number from 0 to 1, but got 1.5."),
+        ({"sample": 1}, "sample to be a whole number from 4 to 1,000,000, but got 1."),
+    ],
+)
+def test_bad_options(options, sentence):
+    with pytest.raises(ZeronasError) as error:
         Swap(**options)
+    assert str(error.value) == f"Proxy 'swap' needs {sentence}"
 
 
 def test_on_untrained_networks():

@@ -374,3 +374,27 @@ def test_a_linear_node_becomes_a_blend_in_every_order() -> None:
         for order in permutations(("a", "h_prev_0", "c"))
     ]
     assert len(set(turned)) == 6 and set(turned) <= set(results("change_operation", start))
+
+
+def test_what_is_drawn_can_be_drawn_and_what_the_generator_rejects_cannot() -> None:
+    space = RNNSpace()
+    assert all(space.draws(space.sample(np.random.default_rng(seed))) for seed in range(300))
+    assert [space.draws(named_cell(name)) for name in ("RNN", "LSTM", "GRU")] == [True, False, False]
+    tanh = {"op": "activation_tanh", "input": ["f"]}
+    linear = {"op": "linear", "input": ["x", "h_prev_0"]}
+    assert space.draws(parse_cell({"f": linear, "h_new_0": tanh}))
+    # two activations of one linear node; an activation of a sum; a linear node of a sum; an output that reads h_prev
+    other = {"op": "activation_sigm", "input": ["f"]}
+    total = {"op": "elementwise_sum", "input": ["a", "h_prev_0"]}
+    rejected: list[dict[str, Any]] = [
+        {"f": linear, "a": tanh, "b": other, "h_new_0": {"op": "elementwise_prod", "input": ["a", "b"]}},
+        {"f": linear, "a": tanh, "s": total, "h_new_0": {"op": "activation_tanh", "input": ["s"]}},
+        {"f": linear, "a": tanh, "s": total, "h_new_0": {"op": "linear", "input": ["x", "s"]}},
+        {"f": linear, "a": tanh, "h_new_0": total},
+    ]
+    assert [space.draws(parse_cell(cell)) for cell in rejected] == [False] * 4
+
+
+def test_what_can_be_drawn_obeys_the_reduction() -> None:
+    reduced = RNNSpace().reduce({"hidden_states": 2})
+    assert not reduced.draws(named_cell("RNN")) and RNNSpace().draws(named_cell("RNN"))

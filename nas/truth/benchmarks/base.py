@@ -9,31 +9,24 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nas import judge
 from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
 from nas.truth.benchmarks.data import given_folder
+from proxies.base import PROXIES, Proxy
 from spaces.protocol import Protocol
 
 __all__ = ["Benchmark", "Curve", "Datasheet", "Diverged", "Entry", "Run", "Standing", "Truth"]
 
 #: (share of the protocol, value) in increasing order of the share, the last one of all of it left out
 Curve = tuple[tuple[float, float], ...]
-
-
-#: architectures that must have been trained more than once before a benchmark speaks of its noise
-_REPEATED = 10
-#: of those, how many of the nearest in value speak for a value: so many, or this share if it is more
-_NEAR = 15
-_NEAR_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,6 +46,8 @@ class Entry:
         architecture: as the source gives it (the first of equal ones).
         value: the mean of its finite runs, in the benchmark's unit.
         runs: the finite runs.
+        trainings: the values of all its trainings in order, None for one that diverged; left out where the source tells
+            of the finite ones only.
         tasks: task name -> mean score, for benchmarks of several tasks.
         curve: the value after shares of the protocol, where the source tells: the mean of the runs that have one there.
     """
@@ -63,6 +58,12 @@ class Entry:
     runs: tuple[Run, ...]
     tasks: Mapping[str, float] = field(default_factory=dict)
     curve: Curve = ()
+    trainings: tuple[float | None, ...] = ()
+
+    @property
+    def results(self) -> tuple[float | None, ...]:
+        """The values of its trainings in order, None for one that diverged."""
+        return self.trainings or tuple(run.value for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,18 @@ class Benchmark(ABC):
         """Architecture key -> entry."""
         return {entry.key: entry for entry in self.entries}
 
+    #: published column of the table -> the proxy that it holds, by name, with the options that matter to it
+    columns: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+
+    def published_column(self, proxy: Proxy) -> str | None:
+        """Returns the column that holds a metric as configured, in the definition for this space; None without one."""
+        if proxy.name not in PROXIES or PROXIES.get(proxy.name, self.space) is not type(proxy):
+            return None
+        for column, (name, options) in self.columns.items():
+            if name == proxy.name and all(getattr(proxy, key) == value for key, value in options.items()):
+                return column
+        return None
+
     def lookup(self, architecture: Any) -> Entry | None:
         """Returns the truth of an architecture, or None where it was not trained; an entry of the table first."""
         return self.by_key.get(architecture.key) or self.trained.get(architecture.key)
@@ -269,8 +282,8 @@ class Benchmark(ABC):
 
         Args:
             member: the value is that of an entry. One of another architecture is ranked among the entries and itself.
-            own: what the entry has in the table, where ``value`` is another of it, such as a further training's or an
-                end of an interval: it is ranked in its own place, and not against itself.
+            own: the architecture's table value, where ``value`` is a further training of it or an end of an interval
+                around it; the table value is then left out of the ranking.
 
         Raises:
             ZeronasError: the value is not finite.
@@ -290,108 +303,3 @@ class Benchmark(ABC):
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
             of_runs=len(runs) if member else len(runs) + 1,
         )
-
-    @cached_property
-    def noise(self) -> float | None:
-        """Standard deviation of one training, in the benchmark's unit.
-
-        None where fewer than ten architectures were trained more than once. It is the median over repeatedly trained
-        architectures of their standard deviation, each divided by the median that normal noise of deviation 1 gives
-        for as many trainings: a few unstable ones do not speak for all.
-        """
-        spreads = [
-            np.std([run.value for run in e.runs], ddof=1) / _median_deviation(len(e.runs))
-            for e in self.entries
-            if len(e.runs) > 1
-        ]
-        return float(np.median(spreads)) if len(spreads) >= _REPEATED else None
-
-    @cached_property
-    def ceiling(self) -> tuple[float, int] | None:
-        """Kendall tau between the first and the second training of the same architectures, and how many they are.
-
-        No proxy can be expected to agree better with one training than another training does. None where fewer than
-        ten architectures were trained twice.
-        """
-        pairs = [(e.runs[0].value, e.runs[1].value) for e in self.entries if len(e.runs) > 1]
-        if len(pairs) < _REPEATED:
-            return None
-        tau = judge.kendall([a for a, _ in pairs], [b for _, b in pairs])
-        return None if tau is None else (tau, len(pairs))
-
-    @cached_property
-    def _deviations(self) -> list[tuple[float, str, np.ndarray]]:
-        """Value, key and how far each training is off, of the repeatedly trained, by value.
-
-        A training's distance from the mean of its n, itself among them, varies by 1 - 1/n of the noise, and is
-        stretched by as much.
-        """
-        found = []
-        for entry in sorted(self.entries, key=lambda entry: entry.value):
-            count = len(entry.runs)
-            if count > 1:
-                values = np.array([run.value for run in entry.runs])
-                found.append((entry.value, entry.key, np.abs(values - values.mean()) * math.sqrt(count / (count - 1))))
-        return found
-
-    def reach(self, value: float, without: str = "") -> float | None:
-        """Returns how far from its architecture's mean 95% of the trainings lie, where the mean is near ``value``.
-
-        Noise depends on the value and has heavy tails, so no one deviation gives it: this is the 95% quantile (of the
-        next training, hence a little above the sample's) over the repeatedly trained architectures nearest in value,
-        fifteen, or a tenth of them if that is more. None where fewer than ten were trained more than once.
-
-        Args:
-            without: key of an architecture that does not speak, for checking what it covers.
-        """
-        found = [(abs(near - value), deviations) for near, key, deviations in self._deviations if key != without]
-        if len(found) < _REPEATED:
-            return None
-        count = max(_NEAR, round(_NEAR_SHARE * len(found)))
-        nearest = sorted(found, key=lambda pair: pair[0])[:count]
-        offs = np.sort(np.concatenate([deviations for _, deviations in nearest]))
-        return float(offs[min(len(offs), math.ceil(0.95 * (len(offs) + 1))) - 1])
-
-    @property
-    def coverage(self) -> float | None:
-        """Share of the repeated trainings that ``reach`` covers, each architecture left out in its turn, or None."""
-        reaches = [(deviations, self.reach(value, without=key)) for value, key, deviations in self._deviations]
-        covered = [deviations <= reach for deviations, reach in reaches if reach is not None]
-        return float(np.concatenate(covered).mean()) if covered else None
-
-    def interval(
-        self, value: float, trainings: int = 1, member: bool = True, own: float | None = None
-    ) -> tuple[Standing, Standing] | None:
-        """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.
-
-        The regrets are those of a difference: the best entry is a mean of trainings too. None where the noise is not
-        known.
-
-        Args:
-            value, member, own: as ``standing`` has them.
-        """
-        reach, of_best = self.reach(value), self.reach(self.best.value)
-        if reach is None or of_best is None:
-            return None
-        at = value if own is None else own
-        off = self.sign * reach / math.sqrt(trainings)
-        better, worse = (self.standing(value + side * off, member, at) for side in (1, -1))
-        behind = self.sign * (self.best.value - value)  # below 0: better than the best
-        wider = math.sqrt(reach**2 / trainings + of_best**2 / len(self.best.runs))
-        return replace(better, regret=max(0.0, behind - wider)), replace(worse, regret=max(0.0, behind + wider))
-
-    def subset(self, keep: Sequence[bool]) -> list[Entry]:
-        """Returns the entries whose flag is true."""
-        return [entry for entry, flag in zip(self.entries, keep, strict=True) if flag]
-
-
-@lru_cache
-def _median_deviation(count: int) -> float:
-    """Returns the median of the standard deviation (ddof 1) of so many draws from a normal distribution of deviation 1.
-
-    Draws are independent: its square times (count - 1) is chi-squared with count - 1 degrees of freedom.
-    """
-    from scipy.special import gammaincinv
-
-    half = (count - 1) / 2  # the median of chi-squared with 2 * half degrees of freedom is 2 gammaincinv(half, 1/2)
-    return math.sqrt(float(gammaincinv(half, 0.5)) / half)

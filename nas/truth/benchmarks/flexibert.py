@@ -26,6 +26,25 @@ TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
 #: the column of METRICS with the released parameter counts
 PARAMETERS_COLUMN = "Number of Parameters"
 
+_SUM = {"variant": "released", "normalised": False}
+_MEAN = {"variant": "released", "normalised": True}
+_BOTH = {
+    "Synaptic Diversity": "synaptic_diversity",
+    "Synaptic Saliency": "synaptic_saliency",
+    "Head Importance": "head_importance",
+    "Head Confidence": "head_confidence",
+    "Head Softmax Confidence": "softmax_confidence",
+}
+#: published column -> proxy, and the options that matter to it; the column "Activation Distance" holds leaked hooks,
+#: so no metric has it
+COLUMNS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{column: (name, _SUM) for column, name in _BOTH.items()},
+    **{f"{column} Normalized": (name, _MEAN) for column, name in _BOTH.items()},
+    "Activation Distance Normalized": ("activation_distance", _MEAN),
+    "Jacobian Score": ("jacobian_covariance", {"variant": "released"}),
+    "Jacobian Score Normalized": ("jacobian_cosine", {"variant": "released"}),
+}
+
 
 @dataclass(frozen=True)
 class TrainedConfig:
@@ -88,6 +107,7 @@ class FlexiBERT(Benchmark):
     unit = "points"
     higher_is_better = True
     files = (BENCHMARK, METRICS)
+    columns = COLUMNS
 
     @cached_property
     def rows(self) -> list[TrainedConfig]:

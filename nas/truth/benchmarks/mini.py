@@ -89,12 +89,6 @@ class MiniTable(Benchmark):
         steps = self.protocol.steps
         return {int(step) / steps: float(loss) for step, loss in points if int(step) < steps}
 
-    @cached_property
-    def ceiling(self) -> tuple[float, int] | None:
-        """See Benchmark; the mean over the pairs of seeds, from the datasheet."""
-        found = self.sheet["noise_ceiling"]
-        return None if found["tau"] is None else (found["tau"], found["architectures"])
-
     @property
     def protocol(self) -> Protocol:
         """The protocol that the table was trained under.
@@ -132,6 +126,7 @@ class MiniTable(Benchmark):
         space = spaces.get(self.space)
         found: dict[str, tuple[Any, list[Run]]] = {}
         curves: dict[str, list[dict[float, float]]] = {}
+        trainings: dict[str, list[float | None]] = {}
         skipped: Counter[str] = Counter()
         for row in self.trainings:
             if row["key"] not in found:
@@ -140,6 +135,7 @@ class MiniTable(Benchmark):
                     raise ZeronasError(f"The table '{self.name}' gives {architecture.key} the key {row['key']}.")
                 found[row["key"]] = architecture, []
             loss = float(row["loss"]) if row["loss"] else math.nan
+            trainings.setdefault(row["key"], []).append(loss if math.isfinite(loss) else None)
             if math.isfinite(loss):
                 found[row["key"]][1].append(Run(f"seed {row['seed']}", loss))
                 curves.setdefault(row["key"], []).append(self._curve(row))
@@ -152,6 +148,7 @@ class MiniTable(Benchmark):
                 math.fsum(run.value for run in runs) / len(runs),
                 tuple(runs),
                 curve=_mean_curve(curves[key]),
+                trainings=tuple(trainings[key]),
             )
             for key, (architecture, runs) in found.items()
             if runs

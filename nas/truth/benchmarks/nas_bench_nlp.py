@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nas.core.errors import ZeronasError
 from nas.core.options import validated
@@ -32,6 +32,22 @@ RESULTS = "nas-bench-nlp/RNN_results.csv"
 PARAMETERS = "nas-bench-nlp/RNN_parameters.csv"
 
 #: which finite trainings count: those with a row of metrics, or all
+
+_RELEASED = {"variant": "released"}
+_UNITS = {**_RELEASED, "axis": "units", "k": 1e-5, "floor": 0.0}
+#: published column -> proxy, and the options that matter to it
+COLUMNS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"Layer {n} Hidden Covariance": ("hidden_covariance", {**_UNITS, "layer": n}) for n in (1, 2, 3)},
+    "Activation Distance": ("activation_distance", _RELEASED),
+    "Jacobian Covariance": ("jacobian_covariance", _RELEASED),
+    "Jacobian Cosine": ("jacobian_cosine", _RELEASED),
+    "Large Noise Jacobian": ("noised_jacobian_covariance", {**_RELEASED, "noise": "large"}),
+    "More Noised Jacobian": ("noised_jacobian_covariance", {**_RELEASED, "noise": "more"}),
+    "Large Noise Jacobian Cosine": ("noised_jacobian_cosine", {**_RELEASED, "noise": "large"}),
+    "More Noised Jacobian Cosine": ("noised_jacobian_cosine", {**_RELEASED, "noise": "more"}),
+    "Synaptic Saliency": ("synaptic_saliency", _RELEASED),
+    "Hidden Synaptic Saliency": ("hidden_synaptic_saliency", _RELEASED),
+}
 
 _HEADER = ["log name", "loss", "perplexity", "bits per word"]
 _PARAMETERS_HEADER = ",".join([*_HEADER, "trainable paramters", "total paramters"])  # sic
@@ -162,6 +178,7 @@ class NasBenchNLP(Benchmark):
     unit = "nats/word"
     higher_is_better = False
     files = (RESULTS, PARAMETERS)
+    columns = COLUMNS
 
     @validated
     def __init__(self, data_dir: Path | None = None, runs: Literal["results", "all"] = "results") -> None:

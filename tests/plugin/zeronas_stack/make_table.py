@@ -46,7 +46,6 @@ def main() -> None:
         "protocol_hash": protocol.hash,
         "corpus": {"fingerprint": corpus.fingerprint, "made_of": corpus.made_of},
         "versions": versions(),
-        "noise_ceiling": {"tau": None, "architectures": 0},
         "agreement": None,
         "notes": ["Made for the tests of zeronas: 120 updates tell stacks apart, and nothing more."],
     }

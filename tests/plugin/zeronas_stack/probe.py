@@ -34,7 +34,9 @@ class StackProbe:
     """
 
     #: what it can be asked for
-    gives: ClassVar[frozenset[Need]] = frozenset({"shapes", "forward", "weights", "backward", "hidden_backward"})
+    gives: ClassVar[frozenset[Need]] = frozenset(
+        {"shapes", "forward", "embedding", "weights", "backward", "hidden_backward"}
+    )
 
     embedding: Size = 16
     batch: Size = 8
@@ -47,10 +49,8 @@ class StackProbe:
 
     def observe(self, space: Space[Any], architecture: Stack, needs: Needs, seed: int, device: str = "cpu") -> Record:
         """Makes the record of one stack: only what ``needs`` asks for is run."""
-        record = Record(
-            space.name, architecture.key, seed, space.counts(architecture), architecture=architecture, origin=space
-        )
-        if needs.kinds - {"shapes"}:
+        record = Record.of(space, architecture, needs, seed)
+        if needs.to_run:
             self._look(record, space, architecture, needs, device)
         return record
 

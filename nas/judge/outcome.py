@@ -1,0 +1,152 @@
+"""What a search came to: what it found, its regret beside that of simpler searches, and how its proxies ranked.
+
+Functions of plain data: which architectures were scored, which truths were asked for, and a benchmark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from nas.judge.statistics import Agreement, agreement, best_so_far, random_regret, ranked_regret
+from nas.truth.benchmarks.base import Benchmark, Entry
+
+__all__ = ["Asked", "Rated", "Regrets", "agreements", "best_reachable", "find", "regrets"]
+
+
+class Rated(NamedTuple):
+    """One architecture that a search scored: its fitness and all its scores by label, None for a failure."""
+
+    architecture: Any
+    fitness: float | None
+    scores: Mapping[str, float | None]
+
+
+class Asked(NamedTuple):
+    """One truth that a search asked for; without an entry ``reason`` says why, where it was trained and diverged."""
+
+    architecture: Any
+    fitness: float
+    entry: Entry | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Regrets:
+    """Best regret after each query, beside random search and the largest by parameters on the same pool.
+
+    A training that diverged is a query too, here or in the table, and so it is for random search and for the largest,
+    which draw from all that were trained. None: no query so far has a truth.
+
+    Attributes:
+        best_so_far: of the queries in the order made.
+        over_ties: the mean over the orders of tied scores: where the last query is drawn from several architectures of
+            the same score, ``best_so_far`` is one such order.
+        random: expected for random search.
+        parameters: expected for the largest by parameters.
+        pool: architectures with a truth that the two draw from.
+        best_in_pool: the least regret among them.
+    """
+
+    best_so_far: list[float | None]
+    over_ties: list[float | None]
+    random: list[float | None]
+    parameters: list[float | None]
+    pool: int
+    best_in_pool: float | None
+
+
+def find(rated: Sequence[Rated], asked: Sequence[Asked], sign: float, fitness: str) -> tuple[int | None, str]:
+    """Returns the place in ``rated`` of the architecture that a search found, and by what it was chosen.
+
+    With truths asked for it is the one with the best among them, else the best by fitness (ties: the earlier).
+
+    Args:
+        sign: +1 where higher values are better, else -1.
+        fitness: label of the fitness, for the reason.
+    """
+    known = [one for one in asked if one.entry is not None]
+    if known:
+        best = max(known, key=lambda one: sign * one.entry.value if one.entry else 0.0)
+        places = {one.architecture.key: i for i, one in enumerate(rated)}
+        return places[best.architecture.key], f"best truth of the {len(known)} verified"
+    valid = [(one.fitness, -i) for i, one in enumerate(rated) if one.fitness is not None]
+    return (-max(valid)[1], f"best {fitness}") if valid else (None, "no architecture has a score")
+
+
+def regrets(
+    rated: Sequence[Rated],
+    asked: Sequence[Asked],
+    benchmark: Benchmark,
+    obeys: Callable[[Any], bool],
+    size: Callable[[Any], int],
+    pool: Sequence[Any] | None = None,
+) -> Regrets | None:
+    """Returns the regret of the truths that were asked for and of the baselines, or None where none was.
+
+    Args:
+        obeys: whether an architecture obeys the reduction that the search was under. The baselines of an open search
+            draw from the table's members that do, so that they have what the reduction gives, too.
+        size: parameters of an architecture.
+        pool: members of a closed pool; None for the open space.
+    """
+    used = [one for one in asked if one.entry is not None or one.reason]
+    if not used:
+        return None
+    k = len(used)
+    if pool is None:
+        entries = [entry for entry in benchmark.entries if obeys(entry.architecture)]
+        without = [one.architecture for one in benchmark.diverged.values() if obeys(one.architecture)]
+    else:
+        entries, without = [benchmark.by_key[architecture.key] for architecture in pool], []
+    behind = [benchmark.standing(entry.value).regret for entry in entries]
+    sizes = [size(architecture) for architecture in [*(entry.architecture for entry in entries), *without]]
+    diverged = {*benchmark.diverged, *(one.architecture.key for one in used if one.reason)}
+    seen = [
+        (one.fitness, math.inf if entry is None else benchmark.place(entry).regret)
+        for one in rated
+        if one.fitness is not None
+        and ((entry := benchmark.lookup(one.architecture)) is not None or one.architecture.key in diverged)
+    ]
+    asked_regrets = [math.inf if one.entry is None else benchmark.place(one.entry).regret for one in used]
+    return Regrets(
+        _finite(best_so_far(asked_regrets)),
+        _finite(ranked_regret([fitness for fitness, _ in seen], [regret for _, regret in seen], k)),
+        _finite(random_regret(behind, k, len(without))),
+        _finite(ranked_regret(sizes, behind + [math.inf] * len(without), k)),
+        len(entries),
+        min(behind, default=None),
+    )
+
+
+def _finite(curve: Sequence[float]) -> list[float | None]:
+    return [None if math.isinf(regret) else regret for regret in curve]
+
+
+def best_reachable(benchmark: Benchmark, can_return: Callable[[Any], bool]) -> Entry | None:
+    """Returns the best entry that a search could have returned, or None where the table holds none."""
+    entries = [entry for entry in benchmark.entries if can_return(entry.architecture)]
+    return max(entries, key=lambda entry: benchmark.sign * entry.value, default=None)
+
+
+def agreements(rated: Sequence[Rated], labels: Sequence[str], benchmark: Benchmark) -> dict[str, Agreement]:
+    """Returns how each label's scores agree with the truth, over the table's architectures that the search scored.
+
+    What was trained for this search takes no part: it was trained because it scored best, and an agreement over
+    architectures that were selected by one of its two sides says little of the others. The table's own were not, be
+    they verified or not. Failures are left out; labels with fewer than three architectures are, too.
+    """
+    found = {}
+    for label in labels:
+        pairs = [
+            (score, benchmark.sign * entry.value)
+            for one in rated
+            if (entry := benchmark.by_key.get(one.architecture.key)) is not None
+            and (score := one.scores[label]) is not None
+        ]
+        judged = agreement([score for score, _ in pairs], [value for _, value in pairs], resamples=300)
+        if judged is not None:
+            found[label] = judged
+    return found
