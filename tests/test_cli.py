@@ -159,7 +159,10 @@ BAD = [
         ("train", "arch=LSTM", "corpus="),
         "zeronas train needs corpus to be the name of a file or folder or null, but got",
     ),
-    (("train", "arch=LSTM", "protocol=null"), "protocol must be one of mini, mini_bert, mini_rnn, but got null."),
+    (
+        ("train", "arch=LSTM", "protocol=null"),
+        "protocol must be one of mini, mini_bert, mini_rnn, tiny_stack, but got null.",
+    ),
     (("train", "arch=LSTM", "~protocol.name"), "zeronas train needs protocol.name, which is not given."),
     (("train", "arch=nothing"), "The architecture 'nothing' cannot be read (No such file or directory)"),
     (("search", "truth=train"), "truth=train trains the verify=K best by proxy, but verify is 0"),

@@ -287,11 +287,11 @@ def test_command_inside_a_reduction(made_up, tmp_path):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("keep=1.5", "keep must lie between 0 and 1, both excluded, but got 1.5"),
-        ("keep=0", "keep must lie between 0 and 1"),
-        ("significance=1", "significance must lie between 0 and 1"),
-        ("effect=-1", "effect must be a number of 0 or more, but got -1"),
-        ("effect=much", "effect must be a number of 0 or more, but got 'much'"),
+        ("keep=1.5", "zeronas reduce needs keep to be a number between 0 and 1, both excluded, but got 1.5"),
+        ("keep=0", "keep to be a number between 0 and 1"),
+        ("significance=1", "significance to be a number between 0 and 1"),
+        ("effect=-1", "effect to be a number of 0 or more, but got -1"),
+        ("effect=much", "effect to be a number of 0 or more, but got 'much'"),
         ("benchmark=none", "needs ground truth, but benchmark=none was chosen"),
     ],
 )

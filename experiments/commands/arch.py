@@ -50,7 +50,7 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ZeronasError(
-            f"The architecture {shown(given)} cannot be read ({reason}); give a file of JSON, a run folder, a key of a "
+            f"The architecture {shown(given, 200)} cannot be read ({reason}); give a file of JSON, a run folder, a key of a "
             f"table{known}."
         ) from None
     if path.name == "results.json":

@@ -41,7 +41,7 @@ def made_folder(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise ZeronasError(
-            f"The run folder {shown(str(folder))} cannot be written ({error.strerror}); choose another with "
+            f"The run folder {shown(str(folder), 200)} cannot be written ({error.strerror}); choose another with "
             "run.dir=FOLDER."
         ) from None
 

@@ -87,8 +87,6 @@ Device = Annotated[str, Said("cpu, cuda, cuda:N or mps"), Predicate(_is_device)]
 #: settings whose names are not known here
 Options = Mapping[str, Any]
 
-_LONGEST = 60
-
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
@@ -98,8 +96,12 @@ class Choice:
     options: Options
 
 
-def shown(value: Any) -> str:
-    """Returns a value as a message may quote it: on one line, no control characters, at most some 60 characters."""
+def shown(value: Any, longest: int = 60) -> str:
+    """Returns a value as a message may quote it: on one line, no control characters, no longer than told.
+
+    Args:
+        longest: number of characters; paths are worth more of them.
+    """
     if value is None:
         return "null"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
@@ -108,7 +110,7 @@ def shown(value: Any) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # such as a list that holds a number of 5,000 digits
         return f"a {type(value).__name__} that is too long to show"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def wanted(kind: Any, exact: bool = False) -> str:

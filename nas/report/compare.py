@@ -28,7 +28,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     path = folder / "results.json"
     if not os.path.isdir(folder):  # False where the name is too long
-        raise ZeronasError(f"There is no run folder {shown(str(folder))}.")
+        raise ZeronasError(f"There is no run folder {shown(str(folder), 200)}.")
     if not path.exists():
         raise ZeronasError(f"The run folder '{folder}' has no results.json: the search did not finish; run it again.")
     try:

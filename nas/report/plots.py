@@ -55,9 +55,11 @@ def save(figure: Any, path: Path) -> Path:
     try:
         figure.savefig(path, dpi=150, metadata={"Software": None} if path.suffix == ".png" else None)
     except OSError as error:
-        raise ZeronasError(f"{shown(str(path))} cannot be written ({error.strerror}); choose another folder.") from None
+        raise ZeronasError(
+            f"{shown(str(path), 200)} cannot be written ({error.strerror}); choose another folder."
+        ) from None
     except ValueError as error:
-        raise ZeronasError(f"{shown(str(path))} cannot be drawn ({' '.join(str(error).split())}).") from None
+        raise ZeronasError(f"{shown(str(path), 200)} cannot be drawn ({' '.join(str(error).split())}).") from None
     return path
 
 

@@ -155,7 +155,7 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path, content: bytes 
         ({"higher_is_better": None}, "benchmark.higher_is_better must be true or false, but got None."),
         ({"higher_is_better": "no"}, "benchmark.higher_is_better must be true or false, but got 'no'."),
         ({"metric": 5}, "benchmark.metric must be a text, but got 5."),
-        ({"values": "loss"}, "Unknown option 'values' of benchmark 'csv'. Did you mean 'value'?"),
+        ({"values": "loss"}, "Benchmark 'csv' has no option 'values'. Did you mean 'value'?"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(tmp_path: Path, options: dict[str, Any], words: str) -> None:
