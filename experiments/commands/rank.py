@@ -15,7 +15,8 @@ from nas.core.options import flag
 from nas.core.progress import Progress
 from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
-from nas.engine.run import score_all
+from nas.engine.run import answered
+from nas.engine.trials import PROXIES, Trial
 from nas.report.rank import lines, noise_line, published_lines, report
 from nas.settings import identity, make, number, run_folder
 from nas.truth.benchmarks import Benchmark, Entry
@@ -36,12 +37,12 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     benchmark = settings.needed_truth()
     entries = chosen_entries(benchmark, settings.space.contains, config)
     task = settings.task(BASELINES if flag(config, "baselines") else ())
-    labels = list(task.proxies)
     folder = run_folder(config, "rank")
     with Journal(folder, identity(config, "rank")[0], fresh=flag(config, "fresh")) as journal:
         progress = Progress(len(entries))
         with Evaluator(task, settings.workers) as evaluator:
-            evaluations = score_all([e.architecture for e in entries], evaluator, journal, labels, progress)
+            trials = [Trial(entry.architecture) for entry in entries]
+            evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
         results = report(folder, settings, task.proxies, entries, evaluations, resamples, wall)
     print(f"{benchmark.name}: {len(entries):,} of {len(benchmark.entries):,} unique architectures; {benchmark.metric}")

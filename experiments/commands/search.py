@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ from experiments.commands.app import command
 from nas import search as searchers
 from nas.core.errors import ZeronasError
 from nas.core.options import flag, mapping
+from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool, Pool, SpacePool
-from nas.engine.run import best, search, verify
+from nas.engine.run import search
+from nas.engine.trials import PROXIES, TRUTH, Measure
 from nas.report.search import answer, report
+from nas.search.stages import Stages, Verify
 from nas.settings import Settings, choice, identity, make, number, run_folder
 from nas.truth.benchmarks import MiniTable
-from nas.truth.training import corpus_note, train_missing
+from nas.truth.measures import TableTruth, TrainingTruth, corpus_note
+from nas.truth.outcome import Query, queried, scored
 
 __all__ = ["main", "run"]
 
@@ -42,27 +48,24 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     pool = _pool(kind, settings)
     options = mapping(config, "searcher", "searcher.name=evolution")
     searcher = searchers.get(options.pop("name"), pool, settings.seed, **options)
-    task = settings.task()
     folder = run_folder(config, "search")
-    note = ""
     with Journal(folder, identity(config, "search")[0], fresh=flag(config, "fresh")) as journal:
-        scored, seconds = search(searcher, task, journal, budget, batch, settings.workers)
-        failed = {key: one.reason for key, one in settings.benchmark.diverged.items()} if settings.benchmark else {}
-        if settings.trains:
-            assert isinstance(settings.benchmark, MiniTable)
-            candidates = [s.architecture for s in best(scored, settings.fitness, k)]
-            here = train_missing(settings.benchmark, candidates, Path(config["run"]["root"]), settings.workers)
-            failed = {**failed, **here}
-            if here or settings.benchmark.trained:
-                note = corpus_note(settings.benchmark)
-        queries = verify(scored, settings.fitness, lambda a: _truth(settings, a), k, failed)
+        begun = time.monotonic()
+        with Evaluator(settings.task(), settings.workers) as evaluator:
+            measures: dict[str, Measure] = {PROXIES: evaluator}
+            if settings.benchmark is not None:
+                measures[TRUTH] = _truth(settings, Path(config["run"]["root"]))
+            stages = Stages(searcher, Verify(k)) if k else searcher
+            results = search(stages, measures, journal, {PROXIES: budget, TRUTH: k}, batch)
+        rows, queries = scored(results, journal.known), queried(results, settings.benchmark)
         members = pool.members if isinstance(pool, BenchmarkPool) else None
-        results = report(folder, settings, scored, queries, members, seconds, note)
-    print("\n".join(answer(results)))
-    print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(results['plots']) or 'no plots'})")
-    if results["found"] is not None:
+        note = _note(settings, queries)
+        answers = report(folder, settings, rows, queries, members, time.monotonic() - begun, note)
+    print("\n".join(answer(answers)))
+    print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
+    if answers["found"] is not None:
         print(f"drawing: {folder / 'architecture.png'}")
-    return results
+    return answers
 
 
 def _pool(kind: str, settings: Settings) -> Pool:
@@ -71,10 +74,22 @@ def _pool(kind: str, settings: Settings) -> Pool:
     return BenchmarkPool(settings.space, [entry.architecture for entry in settings.needed_truth().entries])
 
 
-def _truth(settings: Settings, architecture: Any) -> tuple[Any, Any]:
+def _truth(settings: Settings, root: Path) -> Measure:
     benchmark = settings.needed_truth()
-    entry = benchmark.lookup(architecture)
-    return entry, None if entry is None else benchmark.place(entry)
+    if settings.trains:
+        assert isinstance(benchmark, MiniTable)
+        return TrainingTruth(benchmark, root, settings.workers)
+    return TableTruth(benchmark)
+
+
+def _note(settings: Settings, queries: Sequence[Query]) -> str:
+    """Returns what must be known of the text, where anything was trained here."""
+    benchmark = settings.benchmark
+    if not settings.trains or not isinstance(benchmark, MiniTable):
+        return ""
+    held = {*benchmark.by_key, *benchmark.diverged}
+    here = [q for q in queries if q.architecture.key not in held and (q.entry is not None or q.reason)]
+    return corpus_note(benchmark) if here else ""
 
 
 main = command(run, "search")

@@ -22,9 +22,9 @@ from nas.report import plots
 from nas.settings import DEFAULT_BENCHMARK, data_folder
 from nas.settings import number as checked_number
 from nas.truth import benchmarks
+from nas.truth.measures import corpus_note
 from nas.truth.train import protocol as protocols
 from nas.truth.train.protocol import Protocol
-from nas.truth.training import corpus_note
 
 if TYPE_CHECKING:
     from nas.truth.train.corpus import Corpus

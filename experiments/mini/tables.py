@@ -28,7 +28,7 @@ from nas import judge
 from nas.core import seeds
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.files import versions, write_csv, write_json
-from nas.core.lines import writing
+from nas.core.lines import append_shared
 from nas.truth import benchmarks
 from nas.truth.benchmarks.mini import COLUMNS, TABLES
 from nas.truth.benchmarks.recipes import published_seeds
@@ -166,8 +166,8 @@ def recall(table: str) -> None:
             f"The table '{table}' was trained on the docstrings of "
             f"{', '.join(f'{k} {v}' for k, v in sheet['corpus']['made_of'].items())}; install with constraints.txt."
         )
-    with writing(path) as journal, (TABLES / f"{table}.csv").open(encoding="utf-8") as file:
-        known = read_lines(path)
+    known, missing = read_lines(path), []
+    with (TABLES / f"{table}.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if (row["key"], sheet["protocol_hash"], int(row["seed"])) in known:
                 continue
@@ -183,7 +183,8 @@ def recall(table: str) -> None:
                 "parameters": int(row["parameters"]),
                 "skipped": int(row["skipped"]),
             }
-            journal.write(json.dumps(record) + "\n")
+            missing.append(record)
+    append_shared(path, *missing)
 
 
 def _sheet(table: str, done: Sequence[tuple[Job, dict[str, Any]]]) -> dict[str, Any]:

@@ -1,20 +1,21 @@
-"""JSON-lines files: whole lines or none, one writer at a time, a line that a kill cut off is dropped."""
+"""JSON-lines files: whole lines or none; a line that a kill cut off is dropped; a full disk is one sentence."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import ZeronasError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Lock", "append", "lock", "whole_lines", "writing"]
+__all__ = ["LineFile", "Lock", "append_shared", "lock", "whole_lines"]
+
+_PATIENCE = 60.0  # seconds that a shared file's lock, held for one line at a time, is waited for
 
 
 class Lock:
@@ -34,8 +35,11 @@ class Lock:
         self.close()
 
 
-def lock(path: Path) -> Lock | None:
-    """Returns the lock at ``path`` without waiting for it, or None where another one holds it.
+def lock(path: Path, patience: float = 0.0) -> Lock | None:
+    """Returns the lock at ``path``, or None where another one holds it.
+
+    Args:
+        patience: seconds to wait for it.
 
     Raises:
         ZeronasError: the file cannot be made or opened.
@@ -44,7 +48,7 @@ def lock(path: Path) -> Lock | None:
 
     held = FileLock(path, thread_local=False)  # whichever thread closes it
     try:
-        held.acquire(blocking=False)
+        held.acquire(timeout=patience, poll_interval=0.02)
     except Timeout:
         return None
     except OSError as error:
@@ -59,37 +63,87 @@ def whole_lines(path: Path, mend: bool = False) -> list[bytes]:
 
     Args:
         mend: remove such a line from the file too, so that the next one stands alone.
+
+    Raises:
+        ZeronasError: the file cannot be read, or not mended.
     """
-    content = path.read_bytes() if path.exists() else b""
-    whole = content.rfind(b"\n") + 1
-    if mend and whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+    try:
+        content = path.read_bytes() if path.exists() else b""
+        whole = content.rfind(b"\n") + 1
+        if mend and whole < len(content):
+            os.truncate(path, whole)
+    except OSError as error:
+        raise ZeronasError(f"'{path}' cannot be read ({error.strerror}); choose another folder.") from None
     return content[:whole].splitlines()
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[TextIO]:
-    """Opens the journal at ``path`` for adding lines, for one process at a time; a cut-off last line is dropped.
+class LineFile:
+    """A JSON-lines file, open for adding lines by one process, whose caller holds a lock on it.
+
+    A line is handed to the operating system whole, so killing the process loses none; where the disk refuses one, what
+    was written of it is taken back.
 
     Raises:
-        ZeronasError: it is in use, or cannot be written.
+        ZeronasError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def add(self, record: Mapping[str, Any], durable: bool = False) -> None:
+        """Writes one line.
+
+        Args:
+            durable: see it on the disk before going on, so that not even a power cut loses it.
+
+        Raises:
+            ZeronasError: the disk refuses; what the file held before is kept.
+        """
+        line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
+            if durable:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            os.truncate(self.path, before)
+            raise self._refused(error) from None
+
+    def _refused(self, error: OSError) -> ZeronasError:
+        return ZeronasError(f"'{self.path}' cannot be written ({error.strerror}); what it holds is kept.")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> LineFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def append_shared(path: Path, *records: Mapping[str, Any]) -> None:
+    """Adds durable lines to a file that several processes add to; each holds its lock only while it writes.
+
+    Raises:
+        ZeronasError: the file cannot be written, or its lock is not to be had.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = lock(path.with_suffix(".lock"))
-        if held is None:
-            raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
-        with held:
-            whole_lines(path, mend=True)
-            with path.open("a", encoding="utf-8") as file:
-                yield file
+        held = lock(path.with_suffix(".lock"), _PATIENCE)
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be written ({error.strerror}); what it holds is kept.") from None
-
-
-def append(file: TextIO, record: dict[str, Any]) -> None:
-    """Writes one record and sees it on the disk."""
-    file.write(json.dumps(record) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
+    if held is None:
+        raise ZeronasError(f"Another process is writing to '{path}'; wait for it or choose another folder.")
+    with held:
+        whole_lines(path, mend=True)
+        with LineFile(path) as file:
+            for number, record in enumerate(records, 1):
+                file.add(record, durable=number == len(records))

@@ -1,15 +1,20 @@
-"""What all processes that work for another one share: how they end with it, and what want of memory looks like."""
+"""Helpers of worker processes: end with the parent, recognise want of memory, compute in one thread."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["OUT_OF_MEMORY", "end_with_parent", "out_of_memory"]
+__all__ = ["OUT_OF_MEMORY", "TIME_OUT", "TRANSIENT", "end_with_parent", "one_thread", "out_of_memory"]
 
-#: the reason of a failure for want of memory
-OUT_OF_MEMORY = "out of memory"
+#: reasons of failures for want of memory and of time
+OUT_OF_MEMORY, TIME_OUT = "out of memory", "time-out"
+
+#: reasons of failures that are the machine's and not the architecture's
+TRANSIENT = frozenset({TIME_OUT, OUT_OF_MEMORY})
 
 _SAYINGS = ("out of memory", "can't allocate memory", "not enough memory", "size calculation overflowed")
 
@@ -30,3 +35,19 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets torch use one thread inside, and as many as before outside.
+
+    Sums are then made in one order, so that a result depends neither on the number of cores nor of workers.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

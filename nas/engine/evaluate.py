@@ -1,7 +1,6 @@
 """Scores architectures: one shared probe pass each, then every proxy; failures are data; one process or several.
 
-Results come back in the order asked for, and depend on (seed, architecture, settings) alone, so one worker and N
-workers give byte-identical tables.
+Scores depend on (seed, architecture, settings) alone, so one worker and N workers give byte-identical tables.
 """
 
 from __future__ import annotations
@@ -10,42 +9,22 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from nas.core.errors import ZeronasError
-from nas.core.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
+from nas.core.workers import OUT_OF_MEMORY, TIME_OUT, end_with_parent, one_thread, out_of_memory
+from nas.engine.trials import Evaluation, Trial
 from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
 from spaces.record import Probe
 
-__all__ = ["TRANSIENT", "Evaluation", "Evaluator", "Task"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of one architecture.
-
-    Attributes:
-        key: the architecture's key.
-        scores: proxy label -> score (higher is better) or failure.
-        seconds: wall time of the pass and all proxies.
-        times: "pass" and proxy labels -> seconds of each part.
-    """
-
-    key: str
-    scores: Mapping[str, Score]
-    seconds: float
-    times: Mapping[str, float] = field(default_factory=dict)
-
-
-#: reasons of failures that are the machine's and not the architecture's
-TRANSIENT = frozenset({"time-out", OUT_OF_MEMORY})
+__all__ = ["Evaluator", "Task"]
 
 
 class _TimeOut(Exception):
@@ -58,7 +37,7 @@ class Task:
 
     Attributes:
         proxies: label -> proxy, the first is the fitness.
-        timeout: seconds allowed per architecture, or None; a slower one is a failure "time-out".
+        timeout: seconds allowed per architecture, or None; what is not scored by then is a failure "time-out".
     """
 
     space: Space[Any]
@@ -76,7 +55,10 @@ class Task:
                 )
 
     def __call__(self, architecture: Any) -> Evaluation:
-        """Scores one architecture; NaN, overflow, memory and time-outs become failures with their reason."""
+        """Scores one architecture; NaN, overflow, memory and time-outs become failures with their reason.
+
+        A proxy's failure is its own: what stands beside it is scored as if it were alone.
+        """
         start = time.perf_counter()
         scores: dict[str, Score] = {}
         times: dict[str, float] = {}
@@ -87,21 +69,39 @@ class Task:
                 times["pass"] = time.perf_counter() - start
                 for label, proxy in self.proxies.items():
                     begun = time.perf_counter()
-                    scores[label] = proxy.score(record)
+                    try:
+                        scores[label] = proxy.score(record)
+                    except (MemoryError, RuntimeError) as error:
+                        scores[label] = Score(None, _reason(error))
                     times[label] = time.perf_counter() - begun
         except _TimeOut:
-            scores = dict.fromkeys(self.proxies, Score(None, "time-out"))
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) and "failed to converge" not in str(error):
-                raise
-            reason = OUT_OF_MEMORY if out_of_memory(error) else "no convergence"
-            scores = dict.fromkeys(self.proxies, Score(None, reason))
+            scores = {label: scores.get(label, Score(None, TIME_OUT)) for label in self.proxies}
+        except (MemoryError, RuntimeError) as error:  # of the pass, which all share
+            scores = dict.fromkeys(self.proxies, Score(None, _reason(error)))
         return Evaluation(architecture.key, scores, time.perf_counter() - start, times)
+
+    @property
+    def runs_torch(self) -> bool:
+        """Whether the pass computes with torch."""
+        return "forward" in Needs.union(self.proxies.values()).kinds
+
+
+def _reason(error: Exception) -> str:
+    """Returns the reason of a failure.
+
+    Raises:
+        Exception: the error itself, where it is none that an architecture or a machine can cause.
+    """
+    if out_of_memory(error):
+        return OUT_OF_MEMORY
+    if "failed to converge" in str(error):
+        return "no convergence"
+    raise error
 
 
 @contextmanager
 def _limit(seconds: float | None) -> Iterator[None]:
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    if seconds is None:
         yield
         return
 
@@ -117,6 +117,15 @@ def _limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def _check_limit(task: Task) -> None:
+    if task.timeout is None:
+        return
+    if not hasattr(signal, "setitimer"):
+        raise ZeronasError("executor.timeout needs the timer signals of Linux or macOS, which this system has not.")
+    if threading.current_thread() is not threading.main_thread():
+        raise ZeronasError("executor.timeout works in the main thread only; score there, or set it to null.")
+
+
 _worker_task: Task | None = None
 
 
@@ -124,28 +133,24 @@ def _start_worker(task: Task) -> None:
     global _worker_task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     end_with_parent()
-    _one_thread(task)
     _worker_task = task
-
-
-def _one_thread(task: Task) -> None:
-    # One thread a process: sums are then made in one order, whatever the number of workers.
-    if "forward" in Needs.union(task.proxies.values()).kinds:
+    if task.runs_torch:
         import torch
 
         torch.set_num_threads(1)
 
 
-def _work(architecture: Any) -> Evaluation:
+def _work(architectures: Sequence[Any]) -> list[Evaluation]:
     assert _worker_task is not None
-    return _worker_task(architecture)
+    return [_worker_task(architecture) for architecture in architectures]
 
 
 class Evaluator:
-    """Scores architectures in this process (``workers=1``) or in a persistent pool of processes.
+    """Measures proxies, in this process (``workers=1``) or in a persistent pool of processes.
 
     Raises:
-        ZeronasError: ``workers`` is not a whole number of 1 or more, or CUDA is asked for and absent.
+        ZeronasError: ``workers`` is not a whole number of 1 or more, CUDA is asked for and absent, or a time limit
+            cannot be kept here.
     """
 
     def __init__(self, task: Task, workers: int = 1) -> None:
@@ -153,29 +158,55 @@ class Evaluator:
             raise ZeronasError(f"executor.workers must be a whole number of 1 or more, but got {workers!r}.")
         _check_device(task.device)
         self.task = task
+        self.labels = tuple(task.proxies)
+        self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
         if workers > 1:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(workers, context, _start_worker, (task,))
         else:
-            _one_thread(task)
+            _check_limit(task)
 
-    def map(self, architectures: Iterable[Any], chunk: int = 1) -> Iterator[Evaluation]:
-        """Yields the evaluations in the order of ``architectures``, each as soon as it and those before are done.
+    def answer(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Evaluation]]:
+        """Yields (place, scores) as they are made (see ``nas.engine.trials.Measure``).
 
         Raises:
             ZeronasError: a worker process died (what was yielded before stands).
         """
         if self._pool is None:
-            yield from map(self.task, architectures)
+            for place, trial in enumerate(trials):
+                with one_thread() if self.task.runs_torch else nullcontext():
+                    evaluation = self.task(trial.architecture)
+                yield place, evaluation
             return
+        size = min(16, max(1, len(trials) // (4 * self.workers)))  # of a chunk: fewer messages, workers evenly busy
+        chunks = [range(i, min(i + size, len(trials))) for i in range(0, len(trials), size)]
+        died = False
         try:
-            yield from self._pool.map(_work, architectures, chunksize=chunk)
+            futures = {self._pool.submit(_work, [trials[i].architecture for i in c]): c for c in chunks}
         except BrokenProcessPool:
-            raise ZeronasError(
-                "A worker process died (killed, or out of memory); what was computed is kept, so the same command "
-                "continues, perhaps with a smaller executor.workers."
-            ) from None
+            raise _worker_died() from None
+        for future in as_completed(futures):  # what others finished stands, though one of them died
+            if isinstance(future.exception(), BrokenProcessPool):
+                died = True
+                continue
+            yield from zip(futures[future], future.result(), strict=True)
+        if died:
+            raise _worker_died()
+
+    def map(self, architectures: Iterable[Any]) -> Iterator[Evaluation]:
+        """Yields the evaluations in the order of ``architectures``.
+
+        Raises:
+            ZeronasError: as ``answer``.
+        """
+        waiting: dict[int, Evaluation] = {}
+        following = 0
+        for place, evaluation in self.answer([Trial(architecture) for architecture in architectures]):
+            waiting[place] = evaluation
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
 
     def close(self) -> None:
         """Stops the workers."""
@@ -187,6 +218,13 @@ class Evaluator:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _worker_died() -> ZeronasError:
+    return ZeronasError(
+        "A worker process died (killed, or out of memory); what was computed is kept, so the same command continues, "
+        "perhaps with a smaller executor.workers."
+    )
 
 
 def _check_device(device: str) -> None:

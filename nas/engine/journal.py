@@ -1,23 +1,28 @@
-"""The record of a run: one JSON line per evaluated architecture, written as it happens, never lost, read on resume."""
+"""The record of a run: one JSON line per answer, written as it comes, never lost, read on resume."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import ZeronasError
 from nas.core.folders import claim, made_folder, run_lock
-from nas.core.lines import whole_lines
-from nas.engine.evaluate import Evaluation
+from nas.core.lines import LineFile, whole_lines
+from nas.engine.trials import PROXIES, Evaluation, TrialId
 from proxies.base import Score
 
 __all__ = ["Journal"]
 
 
 class Journal:
-    """Opens a run folder for one process and remembers every evaluation in ``journal.jsonl``.
+    """Opens a run folder for one process and remembers every answer in ``journal.jsonl``.
+
+    Every line says which run it is of, so that scores made under other settings are never taken for this run's, even
+    where the folder's identity.json was lost.
 
     Args:
         folder: of the run; made if it is not there.
@@ -30,55 +35,61 @@ class Journal:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> None:
         self.folder = folder
-        self.known: dict[str, Evaluation] = {}
+        self.known: dict[TrialId, Evaluation] = {}
+        self._run = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         self._lock = run_lock(made_folder(folder))
-        path = folder / "journal.jsonl"
-        if fresh:
-            path.unlink(missing_ok=True)
-        claim(folder, identity, fresh)
-        (folder / "results.json").unlink(missing_ok=True)  # until the run ends, no earlier answer stands for it
-        self._read(path)
-        self._file = path.open("a", encoding="utf-8")
+        try:
+            path = folder / "journal.jsonl"
+            if fresh:
+                _remove(path)
+            claim(folder, identity, fresh)
+            _remove(folder / "results.json")  # until the run ends, no earlier answer stands for it
+            self._read(path)
+            self._file = LineFile(path)
+        except BaseException:
+            self._lock.close()
+            raise
 
     def _read(self, path: Path) -> None:
         for number, line in enumerate(whole_lines(path, mend=True), 1):  # what was cut off is made again
             try:
                 entry = json.loads(line.decode("utf-8"))
-                scores = {
-                    label: Score(value["value"], value.get("reason", "")) for label, value in entry["scores"].items()
-                }
-                times = {label: float(value) for label, value in entry.get("times", {}).items()}
-                self.known[entry["key"]] = Evaluation(entry["key"], scores, float(entry["seconds"]), times)
-            except (ValueError, KeyError, TypeError, AttributeError):
+                run, evaluation = entry["run"], _evaluation(entry)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 shown = line[:60].decode(errors="replace")
                 raise ZeronasError(
                     f"Line {number} of '{path}' is damaged: {shown!r}; remove the line to evaluate that architecture "
                     "again, or use fresh=true to start over."
                 ) from None
+            if run != self._run:
+                raise ZeronasError(
+                    f"Line {number} of '{path}' is of another run than this one (other settings, or another version); "
+                    "use another run.dir, or fresh=true to start over."
+                )
+            self.known[evaluation.id] = evaluation
 
     def add(self, evaluation: Evaluation, architecture: Any) -> None:
-        """Writes one evaluation and hands it to the operating system, so that killing the process loses nothing.
+        """Writes one answer and hands it to the operating system, so that killing the process loses nothing.
 
         Raises:
             ZeronasError: the disk refuses.
         """
-        scores = {
-            label: {"value": score.value, **({"reason": score.reason} if score.value is None else {})}
-            for label, score in evaluation.scores.items()
-        }
-        entry = {
-            "key": evaluation.key,
-            "scores": scores,
+        if evaluation.key != architecture.key:
+            raise AssertionError(f"the answer of {evaluation.key} was taken for that of {architecture.key}")
+        entry: dict[str, Any] = {"run": self._run, "key": evaluation.key}
+        if evaluation.measure != PROXIES:
+            entry |= {"measure": evaluation.measure, "fidelity": evaluation.fidelity}
+        entry |= {
+            "scores": {
+                label: {"value": score.value, **({"reason": score.reason} if score.value is None else {})}
+                for label, score in evaluation.scores.items()
+            },
             "seconds": round(evaluation.seconds, 6),
             "times": {label: round(value, 6) for label, value in evaluation.times.items()},
             "architecture": architecture.to_json(),
         }
-        try:
-            self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise ZeronasError(f"The journal in '{self.folder}' cannot be written ({error.strerror}).") from None
-        self.known[evaluation.key] = evaluation
+        self._file.add(entry)
+        self.known[evaluation.id] = evaluation
 
     def close(self) -> None:
         """Closes the journal and lets another process use the folder."""
@@ -90,3 +101,33 @@ class Journal:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ZeronasError(f"'{path}' cannot be removed ({error.strerror}); choose another run.dir.") from None
+
+
+def _evaluation(entry: dict[str, Any]) -> Evaluation:
+    """Returns the answer of a line.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is none.
+    """
+    scores = {}
+    for label, score in entry["scores"].items():
+        value, reason = score["value"], score.get("reason", "")
+        if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+            raise TypeError(label)
+        if value is not None and not math.isfinite(value):
+            raise ValueError(label)
+        if not isinstance(reason, str):
+            raise TypeError(label)
+        scores[label] = Score(None if value is None else float(value), reason)
+    times = {label: float(value) for label, value in entry.get("times", {}).items()}
+    key, measure, fidelity = entry["key"], entry.get("measure", PROXIES), float(entry.get("fidelity", 1.0))
+    if not isinstance(key, str) or not isinstance(measure, str):
+        raise TypeError(key)
+    return Evaluation(key, scores, float(entry["seconds"]), times, measure, fidelity)

@@ -1,123 +1,156 @@
-"""The two loops: search (ask, score, tell) and rank (score every member of a benchmark), resumable at any moment.
+"""The loop: ask, answer, tell, within a budget for each measure; resumable at any moment.
 
-A resumed run asks the searcher again from the start and finds the scores in the journal, so it continues exactly
-where it was; the tables it writes are those of an uninterrupted run.
+A resumed run asks the searcher again from the start and finds the answers in the journal, so it continues exactly where
+it was; the tables it writes are those of an uninterrupted run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
-from nas.engine.evaluate import TRANSIENT, Evaluation, Evaluator, Task
+from nas.core.workers import TRANSIENT
 from nas.engine.journal import Journal
-from nas.search.base import Result, Searcher
-from nas.truth.benchmarks.base import Entry, Standing
+from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result, Trial, TrialId
+from proxies.base import Score
 
-__all__ = ["Query", "Scored", "best", "score_all", "search", "verify"]
+__all__ = ["Asking", "answered", "search"]
 
-
-@dataclass(frozen=True)
-class Scored:
-    """One architecture of a run with its evaluation; ``index`` counts from 1 in the order asked."""
-
-    index: int
-    architecture: Any
-    evaluation: Evaluation
+_IDLE = 1000  # rounds that cost nothing, one after the other, before a search counts as going in circles
+_ROUNDING = 1e-9
 
 
-@dataclass(frozen=True)
-class Query:
-    """One look-up of the ground truth, in the order made.
+class Asking(Protocol):
+    """What the loop needs of a searcher (see ``nas.search.base``)."""
 
-    Without a truth ``entry`` and ``standing`` are None; ``reason`` says why where it was trained and diverged.
-    """
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
 
-    architecture: Any
-    fitness: float
-    entry: Entry | None
-    standing: Standing | None
-    reason: str = ""
+    def ask(self, n: int, left: Left) -> list[Trial]:
+        """Returns up to ``n`` trials; none when it has nothing more to ask."""
+        ...
+
+    def tell(self, results: Sequence[Result]) -> None:
+        """Takes in the results of what was asked for, in the order asked."""
+        ...
 
 
-def score_all(
-    architectures: Sequence[Any],
-    evaluator: Evaluator,
-    journal: Journal,
-    labels: Sequence[str],
-    progress: Progress,
+def answered(
+    trials: Sequence[Trial], measures: Mapping[str, Measure], journal: Journal, progress: Progress | None = None
 ) -> list[Evaluation]:
-    """Returns the evaluations in order; what the journal knows is not computed again, the rest is written to it."""
-    missing = [a for a in architectures if not _known(journal, a.key, labels)]
-    computed = evaluator.map(missing)
-    found = []
-    for architecture in architectures:
-        fresh = not _known(journal, architecture.key, labels)
-        if fresh:
-            journal.add(next(computed), architecture)
-        evaluation = journal.known[architecture.key]
-        found.append(evaluation)
-        progress.step(evaluation.scores[labels[0]].value, fresh)
+    """Returns the answers in the order of ``trials``; what the journal knows is not measured again, the rest is kept.
+
+    Answers are written as they come, so what is finished behind a slow one is kept too.
+
+    Raises:
+        ZeronasError: a trial asks for what nothing here measures, a measure stops, or the journal cannot be written.
+    """
+    unknown: dict[TrialId, Evaluation] = {}
+    fresh: set[TrialId] = set()
+    for name in dict.fromkeys(trial.measure for trial in trials):
+        if name not in measures:
+            raise ZeronasError(f"The search asks for {name}, which nothing here measures; a benchmark is needed.")
+        measure = measures[name]
+        missing = {
+            trial.id: trial
+            for trial in trials
+            if trial.measure == name and not _complete(journal.known.get(trial.id), measure.labels)
+        }
+        asked = list(missing.values())
+        for place, evaluation in measure.answer(asked):
+            fresh.add(asked[place].id)
+            if evaluation.known:
+                journal.add(evaluation, asked[place].architecture)
+            else:
+                unknown[asked[place].id] = evaluation
+    found = [journal.known[t.id] if t.id in journal.known else unknown[t.id] for t in trials]
+    if progress is not None:
+        for trial, evaluation in zip(trials, found, strict=True):
+            if trial.measure == PROXIES:
+                progress.step(next(iter(evaluation.scores.values())).value, trial.id in fresh)
     return found
 
 
-def _known(journal: Journal, key: str, labels: Sequence[str]) -> bool:
+def _complete(known: Evaluation | None, labels: Sequence[str]) -> bool:
     # What failed for want of time or memory is tried again: the machine or the limit may be another now.
-    scores = journal.known[key].scores if key in journal.known else {}
+    scores = known.scores if known is not None else {}
     return all(label in scores and scores[label].reason not in TRANSIENT for label in labels)
 
 
 def search(
-    searcher: Searcher, task: Task, journal: Journal, budget: int, batch: int, workers: int
-) -> tuple[list[Scored], float]:
-    """Runs a search until ``budget`` distinct architectures are scored or the pool is used up.
+    searcher: Asking, measures: Mapping[str, Measure], journal: Journal, budgets: Mapping[str, float], batch: int
+) -> list[Result]:
+    """Runs a search until the searcher has nothing more to ask, or no budget is left for what it asks.
 
-    ``batch`` architectures are asked for before the searcher is told any score: it bounds how many can be computed
-    side by side, and does not depend on ``workers``, so neither does the result.
-
-    Returns:
-        What was scored, in order, and the seconds it took.
-    """
-    labels = list(task.proxies)
-    scored: list[Scored] = []
-    progress = Progress(budget)
-    with Evaluator(task, workers) as evaluator:
-        while len(scored) < budget:
-            asked = searcher.ask(min(batch, budget - len(scored)))
-            if not asked:
-                break
-            evaluations = score_all(asked, evaluator, journal, labels, progress)
-            results = []
-            for architecture, evaluation in zip(asked, evaluations, strict=True):
-                scored.append(Scored(len(scored) + 1, architecture, evaluation))
-                results.append(Result(architecture, evaluation.scores[labels[0]].fitness))
-            searcher.tell(results)
-    return scored, progress.finish()
-
-
-def best(scored: Sequence[Scored], fitness: str, k: int) -> list[Scored]:
-    """Returns the ``k`` best by fitness, best first; ties: the earlier found. Failures are never among them."""
-    valid = [s for s in scored if s.evaluation.scores[fitness].value is not None]
-    return sorted(valid, key=lambda s: -s.evaluation.scores[fitness].fitness)[:k]  # stable: ties keep their order
-
-
-def verify(
-    scored: Sequence[Scored],
-    fitness: str,
-    lookup: Callable[[Any], tuple[Entry | None, Standing | None]],
-    k: int,
-    failed: Mapping[str, str] | None = None,
-) -> list[Query]:
-    """Looks up the truth of the ``k`` best by fitness, best first, each once.
+    ``batch`` trials are asked for before the searcher is told any result: it bounds how many can be measured side by
+    side, and does not depend on the number of workers, so neither does the result. What no longer fits a budget is not
+    measured, and the searcher is not told of it.
 
     Args:
-        failed: key -> why its training gave no truth, here or in the table.
+        measures: measure -> what answers it.
+        budgets: measure -> architectures to score (``PROXIES``), truths to ask for (``TRUTH``; a truth at a share of
+            the protocol costs that share, a diverged one as much as any other).
+
+    Returns:
+        All results in the order told.
+
+    Raises:
+        ZeronasError: as ``answered``, or the searcher asks for what it knows for ever.
     """
-    queries = []
-    for item in best(scored, fitness, k):
-        entry, standing = lookup(item.architecture)
-        reason = (failed or {}).get(item.architecture.key, "")
-        queries.append(Query(item.architecture, item.evaluation.scores[fitness].fitness, entry, standing, reason))
-    return queries
+    left = dict(budgets)
+    results: list[Result] = []
+    reached: dict[tuple[str, str], float] = {}  # key and measure -> highest fidelity asked so far
+    known: dict[str, dict[str, Score]] = {}
+    progress = Progress(round(budgets.get(PROXIES, 0)))
+    idle = 0
+    while idle < _IDLE:
+        trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
+        if not trials:
+            progress.finish()
+            return results
+        told = []
+        for trial, evaluation in zip(trials, answered(trials, measures, journal, progress), strict=True):
+            cost = _cost(trial, reached) if evaluation.known else 0.0
+            if cost:
+                left[trial.measure] -= cost
+                reached[trial.architecture.key, trial.measure] = trial.fidelity
+            scores = known.setdefault(trial.architecture.key, {})
+            scores.update({label: score for label, score in evaluation.scores.items() if label != TRUTH})
+            truth = {label: score for label, score in evaluation.scores.items() if label == TRUTH}
+            told.append(Result(trial, {**scores, **truth}, cost, evaluation.known))
+        idle = 0 if any(result.cost for result in told) else idle + 1
+        results += told
+        searcher.tell(told)
+    progress.finish()
+    raise ZeronasError(
+        f"Searcher '{searcher.name}' asked {_IDLE} times in a row for nothing but what it knew or cannot be known; "
+        "what was computed is kept."
+    )
+
+
+def _cost(trial: Trial, reached: Mapping[tuple[str, str], float]) -> float:
+    """Returns what a trial takes of its measure's budget: what was not asked of this architecture before."""
+    before = reached.get((trial.architecture.key, trial.measure), 0.0)
+    return max(0.0, (trial.fidelity if trial.measure == TRUTH else 1.0) - before)
+
+
+def _affordable(
+    trials: Sequence[Trial], left: Mapping[str, float], reached: Mapping[tuple[str, str], float]
+) -> list[Trial]:
+    """Returns the trials, in order, that the budgets allow if all are answered; each of several equal ones once."""
+    rest, ahead = dict(left), dict(reached)
+    kept: dict[TrialId, Trial] = {}
+    for trial in trials:
+        cost = _cost(trial, ahead)
+        if trial.id in kept or cost > rest.get(trial.measure, 0.0) + _ROUNDING:
+            continue
+        rest[trial.measure] = rest.get(trial.measure, 0.0) - cost
+        ahead[trial.architecture.key, trial.measure] = max(
+            trial.fidelity, ahead.get((trial.architecture.key, trial.measure), 0.0)
+        )
+        kept[trial.id] = trial
+    return list(kept.values())

@@ -10,10 +10,10 @@ from typing import Any
 
 from nas import judge
 from nas.core.files import number, versions, write_csv, write_json, write_text
-from nas.engine.run import Query, Scored
 from nas.report import plots
 from nas.settings import Settings
 from nas.truth.benchmarks import Benchmark, Entry, Standing
+from nas.truth.outcome import Query, Scored
 
 __all__ = ["found", "report"]
 

@@ -8,10 +8,10 @@ from typing import Any
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.options import checked
 from nas.engine.pools import Pool
-from nas.search import evolution, local, optuna, random
-from nas.search.base import SEARCHERS, Result, Searcher
+from nas.search import evolution, local, optuna, random, stages
+from nas.search.base import SEARCHERS, Result, Searcher, Trial
 
-__all__ = ["SEARCHERS", "Result", "Searcher", "evolution", "get", "local", "optuna", "random"]
+__all__ = ["SEARCHERS", "Result", "Searcher", "Trial", "evolution", "get", "local", "optuna", "random", "stages"]
 
 
 def get(name: str, pool: Pool, seed: int, **options: Any) -> Searcher:

@@ -1,33 +1,28 @@
-"""What a searcher is: ``ask(n)`` proposes architectures, ``tell(results)`` reports their scores, in turns.
+"""What a searcher is: ``ask`` proposes trials, ``tell`` reports their results, in turns.
 
 To add a searcher: subclass ``Searcher``, register it in ``SEARCHERS``, add ``conf/searcher/NAME.yaml`` with its
-options, and add one line to ``tests/conformance``. A searcher's state is a function of its seed and of the history it
-was told, so a run is resumed by asking again and telling the journal's scores.
+options, and add one line to ``tests/conformance``. One that only proposes architectures for the proxies to score says
+how in ``_propose``; one that asks for truth too, or for several fidelities, overrides ``ask`` (the examples in
+``tests/nas/test_contract.py`` do so in twenty lines each). A searcher's state is a function of its seed and of the
+history it was told, so a run is resumed by asking again and telling what the journal knows. Searchers are stages of
+each other through ``nas.search.stages``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.registry import Registry
 from nas.engine.pools import Pool
+from nas.engine.trials import PROXIES, Left, Result, Trial
 
-__all__ = ["SEARCHERS", "Result", "Searcher", "whole"]
+__all__ = ["SEARCHERS", "Result", "Searcher", "Trial"]
 
 SEARCHERS: Registry[type[Searcher]] = Registry("searcher")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One evaluated architecture; ``fitness`` is higher for better, -inf for a failure."""
-
-    architecture: Any
-    fitness: float
 
 
 class Searcher(ABC):
@@ -45,23 +40,29 @@ class Searcher(ABC):
         self.seed = seed
         self._draws = 0
 
-    def ask(self, n: int) -> list[Any]:
-        """Returns up to ``n`` distinct architectures that were not proposed before; none when the pool is used up."""
-        asked: list[Any] = []
-        while len(asked) < n:
+    def ask(self, n: int, left: Left) -> list[Trial]:
+        """Returns up to ``n`` trials; none when there is nothing more to ask.
+
+        By default each is a distinct architecture that was not proposed before, for the proxies to score.
+
+        Args:
+            left: measure -> what is left of its budget.
+        """
+        asked: list[Trial] = []
+        while len(asked) < min(n, left.get(PROXIES, 0)):
             architecture = self._propose()
             if architecture is None:
                 break
-            asked.append(self.pool.take(architecture))
+            asked.append(Trial(self.pool.take(architecture)))
         return asked
 
-    @abstractmethod
     def _propose(self) -> Any | None:
         """Returns the next unvisited architecture, or None when there is none."""
+        raise NotImplementedError(f"Searcher '{self.name}' must define _propose or ask.")
 
     @abstractmethod
     def tell(self, results: Sequence[Result]) -> None:
-        """Takes in the scores of what was asked for, in the order asked."""
+        """Takes in the results of what was asked for, in the order asked."""
 
     def _rng(self) -> Any:
         """Returns a fresh generator for the next proposal."""

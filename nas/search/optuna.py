@@ -6,10 +6,12 @@ The study lives in memory (Optuna's databases cost hundreds of milliseconds a tr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.workers import one_thread
 from nas.engine.pools import Pool
 from nas.search.base import SEARCHERS, Result, Searcher
 
@@ -54,10 +56,8 @@ class OptunaSearch(Searcher):
         samplers = _samplers()
         if sampler not in samplers:
             raise ZeronasError(f"Unknown optuna sampler '{sampler}'.{did_you_mean(sampler, samplers)}")
-        if sampler == "gp":  # it fits with torch: one thread, so that a proposal does not depend on their number
-            import torch
-
-            torch.set_num_threads(1)
+        # GP fits with torch: one thread, so that a proposal does not depend on their number
+        self._threads: Callable[[], AbstractContextManager[None]] = one_thread if sampler == "gp" else nullcontext
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # experimental samplers say so at every start
@@ -72,9 +72,10 @@ class OptunaSearch(Searcher):
         if self.pool.exhausted:
             return None
         for _ in range(_ATTEMPTS):
-            trial = self.study.ask()
             try:
-                architecture = self.space_member(trial)
+                with self._threads():
+                    trial = self.study.ask()
+                    architecture = self.space_member(trial)
             except optuna.TrialPruned:
                 self._turn_down(trial)
                 continue

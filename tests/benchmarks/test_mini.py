@@ -22,14 +22,15 @@ from experiments.mini import report as mini_report
 from experiments.mini import tables
 from nas.core.errors import ZeronasError
 from nas.core.folders import run_lock
-from nas.truth import benchmarks
-from nas.truth import training as truth
+from nas.engine.trials import TRUTH, Trial
+from nas.truth import benchmarks, measures
 from nas.truth.benchmarks import base, mini
 from nas.truth.benchmarks.mini import MiniRNN
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
 from nas.truth.train.table import read_lines, train_all
 from nas.truth.train.trainer import load_model
+from proxies.base import Score
 from spaces.rnn import named_cell
 
 TINY = protocols.RNNProtocol(
@@ -123,7 +124,7 @@ def test_the_default_corpus_is_the_tables_under_their_versions() -> None:
         recorded = benchmark.sheet["corpus"]
         same = found.made_of == recorded["made_of"]
         assert (found.fingerprint == recorded["fingerprint"]) == same
-        assert bool(truth.corpus_note(benchmark)) != same
+        assert bool(measures.corpus_note(benchmark)) != same
 
 
 # --------------------------------------------------------------------------------------- a table of one's own
@@ -418,18 +419,21 @@ def test_what_diverged_in_the_table_is_known_by_its_reason(
     assert read_architecture(spaces.get("rnn"), lstm[0]).key == lstm[0]
     assert score_app.run(composed("score", f"arch={lstm[0]}"))["truth"] is None
     assert "truth: none, mini_rnn trained it and it diverged: the validation loss" in capsys.readouterr().out
-    assert truth.train_missing(benchmark, [named_cell("LSTM")], tmp_path, 1) == {lstm[0]: lstm[3]}
+    (answer,) = measures.TrainingTruth(benchmark, tmp_path, 1).answer([Trial(named_cell("LSTM"), TRUTH)])
+    assert answer[1].scores == {TRUTH: Score(None, lstm[3])}
     assert not (tmp_path / "trained").exists()  # not trained again
 
     class Known:
         """A searcher of the three."""
 
+        name = "known"
+
         def __init__(self) -> None:
             self.left = [named_cell(name) for name in ("LSTM", "GRU", "RNN")]
 
-        def ask(self, count: int) -> list[Any]:
+        def ask(self, count: int, left: Any) -> list[Trial]:
             asked, self.left = self.left[:count], self.left[count:]
-            return asked
+            return [Trial(cell) for cell in asked]
 
         def tell(self, results: Any) -> None:
             pass

@@ -87,16 +87,21 @@ def make(case: str, pool: str, seed: int = 0) -> Searcher:
     return search.get(name, POOLS[pool](), seed, **options)
 
 
+def asked_of(searcher: Searcher, n: int) -> list[Any]:
+    """What a searcher proposes, the budget being no matter."""
+    return [trial.architecture for trial in searcher.ask(n, {"proxies": math.inf})]
+
+
 def turns(
     searcher: Searcher, budget: int, judge: Callable[[Any], float] = fitness, sizes: tuple[int, ...] = (1, 3, 2)
 ) -> Iterator[list[Result]]:
     """Asks and tells in batches of changing size until the budget is spent or nothing is left."""
     spent = turn = 0
     while spent < budget:
-        asked = searcher.ask(min(sizes[turn % len(sizes)], budget - spent))
+        asked = asked_of(searcher, min(sizes[turn % len(sizes)], budget - spent))
         if not asked:
             return
-        results = [Result(item, judge(item)) for item in asked]
+        results = [Result.of(item, judge(item)) for item in asked]
         searcher.tell(results)
         yield results
         spent, turn = spent + len(asked), turn + 1
@@ -139,13 +144,13 @@ def test_asks_are_distinct_members_and_repeatable(case: str, pool: str) -> None:
     again = make(case, pool)
     half = len(first) // 2
     for batch in first[:half]:  # the journal's scores are told, nothing is scored
-        items = again.ask(len(batch))
+        items = asked_of(again, len(batch))
         assert [item.key for item in items] == [result.architecture.key for result in batch]
-        again.tell([Result(item, result.fitness) for item, result in zip(items, batch, strict=True)])
+        again.tell([Result.of(item, result.fitness) for item, result in zip(items, batch, strict=True)])
     for batch in first[half:]:
-        items = again.ask(len(batch))
+        items = asked_of(again, len(batch))
         assert [item.key for item in items] == [result.architecture.key for result in batch]
-        again.tell([Result(item, fitness(item)) for item in items])
+        again.tell([Result.of(item, fitness(item)) for item in items])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -166,7 +171,7 @@ def test_a_benchmark_is_used_up_exactly(case: str, pool: str) -> None:
     allowed = [item.key for item in members(asked[0].split("-")[0]) if searcher.pool.space.contains(item)]
     assert sorted(asked) == sorted(allowed) and len(allowed) == searcher.pool.size >= 40
     assert [len(batch) for batch in batches[:-1]] == [7] * (len(batches) - 1)
-    assert searcher.ask(0) == [] and searcher.ask(1) == []
+    assert asked_of(searcher, 0) == [] and asked_of(searcher, 1) == []
 
 
 @pytest.mark.parametrize("judge", [failing, lambda item: -math.inf], ids=["some fail", "all fail"])
@@ -193,7 +198,7 @@ def test_a_tiny_space_ends(case: str) -> None:
     searcher = search.get(name, SpacePool(space), 0, **options)
     asked = [key for batch in keys(list(turns(searcher, 50))) for key in batch]
     assert len(asked) == len(set(asked)) == 4  # 512 or 1024 in each of two layers
-    assert searcher.ask(2) == []
+    assert asked_of(searcher, 2) == []
 
 
 def test_a_gaussian_process_is_not_stuck_on_what_the_reduction_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,8 +272,8 @@ class Line(Pool):
 
 
 def one(searcher: Searcher, value: float) -> str:
-    (point,) = searcher.ask(1)
-    searcher.tell([Result(point, value)])
+    (point,) = asked_of(searcher, 1)
+    searcher.tell([Result.of(point, value)])
     return str(point.key)
 
 
@@ -300,8 +305,10 @@ def test_a_tournament_of_one_is_a_uniform_choice() -> None:
     """300 tournaments among three: each wins about 100 times, within five standard errors (8.2)."""
     pool = Line(400)
     searcher = search.get("evolution", pool, 0, population=3, tournament=1)
-    searcher.tell([Result(point, value) for point, value in zip(searcher.ask(3), (3.0, 2.0, 1.0), strict=True)])
-    searcher.ask(300)
+    searcher.tell(
+        [Result.of(point, value) for point, value in zip(asked_of(searcher, 3), (3.0, 2.0, 1.0), strict=True)]
+    )
+    asked_of(searcher, 300)
     wins = [pool.parents.count((f"p{i}",)) for i in range(3)]
     assert sum(wins) == 300 and all(abs(count - 100) < 41 for count in wins)
 
@@ -317,8 +324,8 @@ def test_crossover_recombines_two_winners() -> None:
 def climb(searcher: Searcher, turns: int, top: int) -> list[str]:
     path = []
     for _ in range(turns):
-        (point,) = searcher.ask(1)
-        searcher.tell([Result(point, -abs(point.at - top))])
+        (point,) = asked_of(searcher, 1)
+        searcher.tell([Result.of(point, -abs(point.at - top))])
         path.append(point.key)
     return path
 
@@ -346,10 +353,10 @@ def test_a_batch_across_a_restart_starts_afresh() -> None:
     pool = Line(starts=(5, 30))
     searcher = search.get("local", pool, 0, starts=1)
     one(searcher, 0.0)
-    batch = searcher.ask(3)
+    batch = asked_of(searcher, 3)
     assert {point.key for point in batch} == {"p4", "p6", "p30"}
-    searcher.tell([Result(point, -10.0 if point.at == 30 else -1.0) for point in batch])
-    assert {point.key for point in searcher.ask(2)} == {"p29", "p31"}
+    searcher.tell([Result.of(point, -10.0 if point.at == 30 else -1.0) for point in batch])
+    assert {point.key for point in asked_of(searcher, 2)} == {"p29", "p31"}
 
 
 @pytest.mark.parametrize(
@@ -441,7 +448,7 @@ def test_a_benchmark_pool_holds_what_the_reduction_allows() -> None:
 def test_repeated_members_of_a_benchmark_are_given_once() -> None:
     pool = BenchmarkPool(reduced("bert"), members("bert")[:5] * 2)
     searcher = search.get("random", pool, 0)
-    asked = [item.key for item in searcher.ask(20)]
+    asked = [item.key for item in asked_of(searcher, 20)]
     assert len(asked) == len(set(asked)) == 5
 
 

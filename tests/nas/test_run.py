@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,9 @@ import spaces
 from experiments.commands import search as app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Evaluation, Evaluator, Task, _TimeOut
+from nas.engine.evaluate import Evaluator, Task, _TimeOut
 from nas.engine.journal import Journal
+from nas.engine.trials import Evaluation
 from proxies.base import Proxy, Record, Score
 from spaces.rnn import Cell, named_cell, parse_cell
 from spaces.rnn.probe import RNNProbe
@@ -29,15 +29,20 @@ from spaces.rnn.probe import RNNProbe
 SMALL = ["searcher.population=20", "searcher.tournament=5", "benchmark=none"]
 
 
-def start(folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "experiments.cli", "search", f"run.dir={folder}", *SMALL, *overrides]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+KILLED = Path(__file__).with_name("killed.py")
 
 
-def finish(folder: Path, *overrides: str) -> bytes:
-    process = start(folder, *overrides)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors.decode()
+def start(folder: Path, *overrides: str, kill: tuple[str, int] = ("never", 0), **env: str) -> tuple[int, str]:
+    """Runs one search to its end, or to where it kills itself; returns its status and what it said."""
+    what, count = kill
+    command = [sys.executable, str(KILLED), what, str(count), "search", f"run.dir={folder}", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **env})
+    return done.returncode, done.stderr
+
+
+def finish(folder: Path, *overrides: str, **env: str) -> bytes:
+    status, said = start(folder, *overrides, **env)
+    assert status == 0, said
     return (folder / "table.csv").read_bytes()
 
 
@@ -46,24 +51,92 @@ def lines(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def entries(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_bytes().splitlines()]
+
+
 def test_killed_three_times_and_with_two_workers_the_table_is_byte_identical(tmp_path: Path) -> None:
-    whole = finish(tmp_path / "whole", "budget=240")
+    whole = finish(tmp_path / "whole", "budget=240", *SMALL)
     assert whole.count(b"\n") == 241
     killed = tmp_path / "killed"
-    for moment in (5, 90, 170):  # in the first random population, among the mutants, near the end
-        process = start(killed, "budget=240")
-        deadline = time.monotonic() + 60
-        while lines(killed) < moment and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the search ended before it could be killed"
-        assert moment <= lines(killed) < 240
+    for more in (5, 85, 80):  # in the first random population, among the mutants, near the end
+        before = lines(killed)
+        status, _ = start(killed, "budget=240", *SMALL, kill=("line", more))
+        assert status == -signal.SIGKILL and lines(killed) == before + more
         assert not (killed / "table.csv").exists()
-    before = lines(killed)
-    assert finish(killed, "budget=240") == whole
-    assert lines(killed) == 240 > before
-    assert finish(tmp_path / "two", "budget=240", "executor.workers=2") == whole
+    assert finish(killed, "budget=240", *SMALL) == whole
+    assert lines(killed) == 240
+    assert finish(tmp_path / "two", "budget=240", "executor.workers=2", *SMALL) == whole
+
+
+TABLE = ["benchmark=mini_rnn", "pool=benchmark", "budget=40", "verify=8", "batch=3", *SMALL[:2]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_among_truths_of_a_table_nothing_is_asked_twice(tmp_path: Path, workers: int) -> None:
+    more = (*TABLE, f"executor.workers={workers}")
+    whole = finish(tmp_path / "whole", *more)
+    killed = tmp_path / "killed"
+    for count in (38, 4, 1):  # before the first truth, then twice among them
+        assert start(killed, *more, kill=("line", count))[0] == -signal.SIGKILL
+    assert sum(entry.get("measure") == "truth" for entry in entries(killed)) == 3
+    assert finish(killed, *more) == whole
+    assert queries(killed) == queries(tmp_path / "whole") and len(queries(killed)) == 8
+    asked = [(entry["key"], entry.get("measure")) for entry in entries(killed)]
+    assert len(set(asked)) == len(asked) == 48
+
+
+def queries(folder: Path) -> Any:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["queries"]
+
+
+TRAINED = [
+    "benchmark=mini_rnn",
+    "truth=train",
+    "verify=4",
+    "budget=12",
+    "searcher=random",
+    "seed=3",
+    "probe.rnn.steps=8",
+]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes, Any]:
+    """A tiny table, and the uninterrupted search on it: folder, table.csv, queries."""
+    folder = tmp_path_factory.mktemp("tiny")
+    whole = finish(folder / "whole", *TRAINED, f"run.root={folder / 'whole'}", ZERONAS_TINY=str(folder / "tables"))
+    assert len(queries(folder / "whole")) == 4 and len(stored(folder / "whole")) == 3  # the table holds one of them
+    return str(folder / "tables"), whole, queries(folder / "whole")
+
+
+def stored(root: Path) -> list[str]:
+    """Keys of the trainings under a folder of runs."""
+    (store,) = (root / "trained").glob("*.jsonl")
+    return [json.loads(line)["key"] for line in store.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "kills",
+    [(("line", 14),), (("line", 15), ("line", 2)), (("update", 5),)],
+    ids=["trained, not yet in the journal", "between two trainings, twice", "in the middle of a training"],
+)
+def test_killed_while_training_nothing_is_trained_twice(
+    tmp_path: Path, tiny: tuple[str, bytes, Any], kills: tuple[tuple[str, int], ...], workers: int
+) -> None:
+    if kills[0][0] == "update" and workers == 2:
+        kills = (("line", 13),)  # the updates are another process's: killed when both have begun
+    table, whole, asked = tiny
+    more = (*TRAINED, f"executor.workers={workers}", f"run.root={tmp_path}")
+    killed = tmp_path / "killed"
+    for kill in kills:
+        assert start(killed, *more, kill=kill, ZERONAS_TINY=table)[0] == -signal.SIGKILL
+    assert finish(killed, *more, ZERONAS_TINY=table) == whole
+    assert queries(killed) == asked
+    assert len(set(stored(tmp_path))) == len(stored(tmp_path)) == 3
+    truths = [entry["key"] for entry in entries(killed) if entry.get("measure") == "truth"]
+    assert sorted(truths) == sorted(query["key"] for query in asked)
 
 
 def test_a_longer_budget_continues_the_same_run(tmp_path: Path, composed: Any) -> None:
@@ -126,7 +199,7 @@ def test_a_journal_returns_what_it_was_given_exactly(tmp_path: Path) -> None:
     with Journal(tmp_path, {"a": 1}) as journal:
         journal.add(evaluation(cell.key), cell)
     with Journal(tmp_path, {"a": 1}) as journal:
-        assert journal.known == {cell.key: evaluation(cell.key)}
+        assert journal.known == {(cell.key, "proxies", 1.0): evaluation(cell.key)}
 
 
 def test_a_torn_last_line_is_forgotten_and_a_damaged_one_named(tmp_path: Path) -> None:
@@ -137,7 +210,7 @@ def test_a_torn_last_line_is_forgotten_and_a_damaged_one_named(tmp_path: Path) -
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: len(whole) // 2])
     with Journal(tmp_path, {}) as journal:
-        assert list(journal.known) == [cell.key]
+        assert [key for key, *_ in journal.known] == [cell.key]
     assert path.read_bytes() == whole
     path.write_bytes(whole.replace(b'"scores"', b'"scares"') + whole)
     path.write_bytes(whole + b"\xff\xfe\n")
@@ -210,7 +283,7 @@ def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, mon
         def __call__(self, record: Record) -> float:
             return float("nan") if int(record.key[-1], 16) % 2 else -1000.0
 
-    monkeypatch.setitem(proxies.PROXIES._items, "random", Moody)
+    monkeypatch.setitem(proxies.PROXIES._items, "random", {"": Moody})
     results = app.run(composed("search", f"run.dir={tmp_path / 'a'}", "budget=60", "proxy=random", *SMALL))
     failed = results["failures"]["the score is NaN"]
     assert 0 < failed < 60
@@ -301,3 +374,103 @@ def test_two_workers_score_as_one_does() -> None:
     task = Task(space, RNNProbe(), {"h": proxies.get("hidden_covariance")}, 0)
     with Evaluator(task, 2) as two:
         assert [e.scores for e in two.map(cells)] == [e.scores for e in Evaluator(task).map(cells)]
+
+
+class Unsolvable(Proxy):
+    """Its eigenvalue solver does not converge."""
+
+    name = "unsolvable"
+    title = source = "test"
+    needs = frozenset({"forward"})
+    spaces = ("rnn",)
+    layers = 1
+
+    def __call__(self, record: Record) -> float:
+        raise RuntimeError("linalg.eigh: the algorithm failed to converge")
+
+
+def test_a_proxy_that_fails_does_not_void_what_stands_beside_it() -> None:
+    alone = {"h": proxies.get("hidden_covariance"), "parameters": proxies.get("parameters")}
+    space, cell = spaces.get("rnn"), named_cell("GRU")
+    beside = Task(space, RNNProbe(), {"u": Unsolvable(), **alone}, 0)(cell).scores
+    assert beside["u"] == Score(None, "no convergence")
+    assert {label: beside[label] for label in alone} == Task(space, RNNProbe(), alone, 0)(cell).scores
+
+
+def test_scoring_leaves_the_callers_threads_alone() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seen: list[int] = []
+
+        class Threads(Slow):
+            needs = frozenset({"forward"})
+
+            def __call__(self, record: Record) -> float:
+                seen.append(torch.get_num_threads())
+                return 1.0
+
+        with Evaluator(Task(spaces.get("rnn"), RNNProbe(), {"t": Threads()}, 0)) as evaluator:
+            list(evaluator.map([named_cell("GRU")]))
+        assert seen == [1] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_time_limit_that_cannot_be_kept_is_told() -> None:
+    import threading
+
+    task = Task(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=1.0)
+    told: list[str] = []
+
+    def elsewhere() -> None:
+        try:
+            Evaluator(task)
+        except ZeronasError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert told == ["executor.timeout works in the main thread only; score there, or set it to null."]
+
+
+def test_a_lost_identity_does_not_show_another_runs_scores(tmp_path: Path) -> None:
+    cell = named_cell("GRU")
+    with Journal(tmp_path, {"steps": 12}) as journal:
+        journal.add(evaluation(cell.key), cell)
+    (tmp_path / "identity.json").unlink()
+    with pytest.raises(ZeronasError, match=r"^Line 1 of '.*journal.jsonl' is of another run than this one"):
+        Journal(tmp_path, {"steps": 20})
+    (tmp_path / "identity.json").unlink()
+    with Journal(tmp_path, {"steps": 12}) as journal:  # of this run, it goes on
+        assert len(journal.known) == 1
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    settings = ["budget=60", *SMALL]
+    command = [sys.executable, "-m", "experiments.cli", "search", f"run.dir={tmp_path / 'a'}", *settings]
+    limited = f"trap '' XFSZ; ulimit -f 4; exec {' '.join(command)}"  # 4 KiB a file
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "journal.jsonl' cannot be written (File too large); what it holds is kept." in done.stderr
+    assert 0 < lines(tmp_path / "a") < 60 and (tmp_path / "a" / "journal.jsonl").read_bytes().endswith(b"\n")
+    assert finish(tmp_path / "a", *settings) == finish(tmp_path / "b", *settings)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "true", '"0.5"', "[1]", "{}"])
+def test_a_score_that_is_no_number_is_a_damaged_line(tmp_path: Path, value: str) -> None:
+    cell = named_cell("GRU")
+    with Journal(tmp_path, {}) as journal:
+        journal.add(Evaluation(cell.key, {"p": Score(0.25)}, 0.5), cell)
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"0.25", value.encode()))
+    with pytest.raises(ZeronasError, match=r"^Line 1 of .* is damaged"):
+        Journal(tmp_path, {})
+
+
+def test_an_answer_is_not_taken_for_that_of_another_architecture(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal, pytest.raises(AssertionError):
+        journal.add(evaluation(named_cell("GRU").key), named_cell("LSTM"))

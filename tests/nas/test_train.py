@@ -20,7 +20,7 @@ import torch
 
 import spaces
 from nas.core.errors import ZeronasError
-from nas.core.lines import append, writing
+from nas.core.lines import append_shared
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
 from nas.truth.train import sealed, trainer
@@ -383,15 +383,14 @@ def test_a_full_disk_is_told_and_leaves_no_part_of_a_file(corpus: Corpus, tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
         with pytest.raises(ZeronasError, match=r"checkpoint.pt' cannot be written \(File too large"):
             train(named_cell("RNN"), PLAIN, corpus, folder=tmp_path)
-        with (
-            pytest.raises(ZeronasError, match=r"j.jsonl' cannot be written \(File too large"),
-            writing(tmp_path / "j.jsonl") as file,
-        ):
-            append(file, {"key": "x" * 2_000})
+        append_shared(tmp_path / "j.jsonl", {"key": "x"})
+        with pytest.raises(ZeronasError, match=r"j.jsonl' cannot be written \(File too large"):
+            append_shared(tmp_path / "j.jsonl", {"key": "x" * 2_000})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j.jsonl", "j.lock", "text.txt"]
+    assert (tmp_path / "j.jsonl").read_text() == '{"key":"x"}\n'  # what was written of the line is taken back
 
 
 def test_a_cell_learns_what_follows_what(corpus: Corpus) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.registry import Registry
-from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing
+from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, Standing, Truth
 from nas.truth.benchmarks.csv_table import CsvTable
 from nas.truth.benchmarks.flexibert import FlexiBERT
 from nas.truth.benchmarks.mini import MiniBERT, MiniRNN, MiniTable
 from nas.truth.benchmarks.nas_bench_nlp import NasBenchNLP
 from nas.truth.benchmarks.wikitext2 import NasBenchNLPWikiText2
 
-__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "get"]
+__all__ = ["BENCHMARKS", "Benchmark", "Datasheet", "Diverged", "Entry", "MiniTable", "Run", "Standing", "Truth", "get"]
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
 for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT, CsvTable):

@@ -22,7 +22,10 @@ from nas.core.cache import cache_folder
 from nas.core.errors import ZeronasError
 from nas.truth.benchmarks.data import given_folder
 
-__all__ = ["Benchmark", "Datasheet", "Diverged", "Entry", "Run", "Standing"]
+__all__ = ["Benchmark", "Curve", "Datasheet", "Diverged", "Entry", "Run", "Standing", "Truth"]
+
+#: (share of the protocol, value) in increasing order of the share, the last one of all of it left out
+Curve = tuple[tuple[float, float], ...]
 
 
 #: architectures that must have been trained more than once before a benchmark speaks of its noise
@@ -50,6 +53,7 @@ class Entry:
         value: the mean of its finite runs, in the benchmark's unit.
         runs: the finite runs.
         tasks: task name -> mean score, for benchmarks of several tasks.
+        curve: the value after shares of the protocol, where the source tells: the mean of the runs that have one there.
     """
 
     key: str
@@ -57,15 +61,25 @@ class Entry:
     value: float
     runs: tuple[Run, ...]
     tasks: Mapping[str, float] = field(default_factory=dict)
+    curve: Curve = ()
 
 
 @dataclass(frozen=True)
 class Diverged:
-    """One unique architecture that was trained and has no value, and why."""
+    """One unique architecture that was trained and has no value, why, and its curve before it diverged."""
 
     key: str
     architecture: Any
     reason: str
+    curve: Curve = ()
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a benchmark answers: a value in its unit, or None and the reason why the training gave none."""
+
+    value: float | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,6 +144,9 @@ class Benchmark(ABC):
 
     def __init__(self, data_dir: Path | None = None) -> None:
         self.data_dir = data_dir
+        #: key -> entry of architectures trained elsewhere under the same protocol: ``lookup`` finds them, but they take
+        #: no part in the table's statistics
+        self.trained: dict[str, Entry] = {}
 
     @abstractmethod
     def load(self) -> tuple[list[Entry], Datasheet]:
@@ -168,8 +185,45 @@ class Benchmark(ABC):
         return {entry.key: entry for entry in self.entries}
 
     def lookup(self, architecture: Any) -> Entry | None:
-        """Returns the truth of an architecture, or None where it was not trained."""
-        return self.by_key.get(architecture.key)
+        """Returns the truth of an architecture, or None where it was not trained; an entry of the table first."""
+        return self.by_key.get(architecture.key) or self.trained.get(architecture.key)
+
+    def remember(self, architecture: Any, value: float) -> None:
+        """Takes in the value of an architecture that was trained elsewhere under the same protocol, unless it is held.
+
+        Args:
+            value: in the benchmark's unit.
+        """
+        if architecture.key not in self.by_key:
+            run = Run("trained here", value)
+            self.trained[architecture.key] = Entry(architecture.key, architecture, value, (run,))
+
+    #: shares of the protocol after which values are known, in increasing order
+    shares: tuple[float, ...] = (1.0,)
+
+    def truth(self, architecture: Any, fidelity: float = 1.0) -> Truth | None:
+        """Returns what is known of an architecture after a share of the protocol, or None where it was not trained.
+
+        Args:
+            fidelity: above 0 and up to 1; the value is that after the last of ``shares`` at or before this one.
+
+        Raises:
+            ZeronasError: there is no value that early.
+        """
+        at = max((share for share in self.shares if share <= fidelity + 1e-9), default=None)
+        if at is None:
+            raise ZeronasError(
+                f"Benchmark '{self.name}' knows no value after a share of {fidelity:g} of a training; "
+                f"the smallest share is {self.shares[0]:g}."
+            )
+        entry, diverged = self.lookup(architecture), self.diverged.get(architecture.key)
+        if entry is not None and at == 1:
+            return Truth(entry.value)
+        found = entry if entry is not None else diverged
+        early = dict(found.curve).get(at) if found is not None else None
+        if early is not None:
+            return Truth(early)
+        return Truth(None, diverged.reason) if entry is None and diverged is not None else None
 
     @property
     def caveat(self) -> str:

@@ -11,13 +11,14 @@ import csv
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import spaces
 from nas.core.errors import ZeronasError
-from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run
+from nas.truth.benchmarks.base import Benchmark, Curve, Datasheet, Diverged, Entry, Run
 from nas.truth.train import protocol as protocols
 from nas.truth.train.protocol import Protocol
 
@@ -30,25 +31,12 @@ COLUMNS = ("key", "seed", "loss", "reason", "seconds", "parameters", "skipped", 
 
 
 class MiniTable(Benchmark):
-    """A table of this project's own trainings; one entry per architecture, its value the mean of its finite losses.
-
-    Attributes:
-        trained: key -> entry, architectures that were trained elsewhere under the same protocol (``truth=train``).
-            ``lookup`` finds them; they take no part in the table's statistics.
-    """
+    """A table of this project's own trainings; one entry per architecture, its value the mean of its finite losses."""
 
     metric = "validation loss"
     unit = "nats/token"
     higher_is_better = False
     protocol_name: str
-
-    def __init__(self, data_dir: Path | None = None) -> None:
-        super().__init__(data_dir)
-        self.trained: dict[str, Entry] = {}
-
-    def lookup(self, architecture: Any) -> Entry | None:
-        """See Benchmark; an architecture of the table first."""
-        return self.by_key.get(architecture.key) or self.trained.get(architecture.key)
 
     @cached_property
     def sheet(self) -> dict[str, Any]:
@@ -75,8 +63,21 @@ class MiniTable(Benchmark):
         parse, found = spaces.get(self.space).parse, {}
         for row in self.trainings:
             if row["key"] not in self.by_key and row["key"] not in found:
-                found[row["key"]] = Diverged(row["key"], parse(row["architecture"]), row["reason"])
+                curve = _mean_curve([self._curve(row)])
+                found[row["key"]] = Diverged(row["key"], parse(row["architecture"]), row["reason"], curve)
         return found
+
+    @property
+    def shares(self) -> tuple[float, ...]:  # type: ignore[override]
+        """See Benchmark; the protocol's evaluations."""
+        steps = self.protocol.steps
+        return tuple(step / steps for step in range(1, steps + 1) if self.protocol.evaluated(step))
+
+    def _curve(self, row: Mapping[str, str]) -> dict[float, float]:
+        """Returns share of the protocol -> loss of one training, the last evaluation left out."""
+        points = (point.split(":") for point in row["curve"].split())
+        steps = self.protocol.steps
+        return {int(step) / steps: float(loss) for step, loss in points if int(step) < steps}
 
     @cached_property
     def ceiling(self) -> tuple[float, int] | None:
@@ -116,6 +117,7 @@ class MiniTable(Benchmark):
         """Reads the table; a diverged training is counted under its reason, and is no value."""
         space = spaces.get(self.space)
         found: dict[str, tuple[Any, list[Run]]] = {}
+        curves: dict[str, list[dict[float, float]]] = {}
         skipped: Counter[str] = Counter()
         for row in self.trainings:
             if row["key"] not in found:
@@ -126,10 +128,17 @@ class MiniTable(Benchmark):
             loss = float(row["loss"]) if row["loss"] else math.nan
             if math.isfinite(loss):
                 found[row["key"]][1].append(Run(f"seed {row['seed']}", loss))
+                curves.setdefault(row["key"], []).append(self._curve(row))
             else:
                 skipped[row["reason"].partition(":")[0]] += 1
         entries = [
-            Entry(key, architecture, math.fsum(run.value for run in runs) / len(runs), tuple(runs))
+            Entry(
+                key,
+                architecture,
+                math.fsum(run.value for run in runs) / len(runs),
+                tuple(runs),
+                curve=_mean_curve(curves[key]),
+            )
             for key, (architecture, runs) in found.items()
             if runs
         ]
@@ -146,6 +155,12 @@ class MiniTable(Benchmark):
             notes=tuple(sheet["notes"]),
         )
         return entries, datasheet
+
+
+def _mean_curve(curves: Sequence[Mapping[float, float]]) -> Curve:
+    """Returns the mean of several trainings' curves, over the shares at which all of them have a finite loss."""
+    shares = sorted(set(curves[0]).intersection(*curves[1:]))
+    return tuple((share, math.fsum(curve[share] for curve in curves) / len(curves)) for share in shares)
 
 
 class MiniRNN(MiniTable):

@@ -89,6 +89,7 @@ class NasBenchNLPWikiText2(Benchmark):
     unit = "nats/word"
     higher_is_better = False
     files = (LOGS,)
+    shares = tuple(epoch / EPOCHS for epoch in range(1, EPOCHS + 1))
 
     @cached_property
     def logs(self) -> list[TrainingLog]:
@@ -111,7 +112,10 @@ class NasBenchNLPWikiText2(Benchmark):
         for entry in group((log.cell, Run(log.name, log.test[-1])) for log in kept.values()):
             scores = [kept[run.id].scores for run in entry.runs]
             tasks = {task: math.fsum(score[task] for score in scores) / len(scores) for task in TASKS}
-            entries.append(Entry(entry.key, entry.architecture, entry.value, entry.runs, tasks))
+            tests = [kept[run.id].test for run in entry.runs]
+            means = [math.fsum(at) / len(at) for at in zip(*tests, strict=True)]
+            curve = tuple(zip(self.shares, means, strict=True))
+            entries.append(Entry(entry.key, entry.architecture, entry.value, entry.runs, tasks, curve[:-1]))
         sheet = Datasheet(
             title="NAS-Bench-NLP, WikiText-2",
             source="Klyuchnikov et al. 2020 (arXiv 2006.07116), training logs "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,21 @@ class Protocol:
     def evaluated(self, step: int) -> bool:
         """Whether the validation loss is taken after update ``step`` (counted from 1)."""
         return step * self.evaluations // self.steps > (step - 1) * self.evaluations // self.steps
+
+    def updates(self, fidelity: float) -> int:
+        """Returns the last evaluated number of updates at or before a share of the protocol.
+
+        Raises:
+            ZeronasError: the loss is not taken that early.
+        """
+        wanted = min(self.steps, math.floor(fidelity * self.steps + 1e-6))
+        for step in range(wanted, 0, -1):
+            if self.evaluated(step):
+                return step
+        raise ZeronasError(
+            f"Protocol '{self.name}' takes its loss {self.evaluations} times in {self.steps:,} updates, so there is no "
+            f"truth at a share of {fidelity:g}; the smallest is 1/{self.evaluations}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON values."""

@@ -68,6 +68,7 @@ def train(
     device: str = "cpu",
     folder: Path | None = None,
     report: Callable[[int, float], None] | None = None,
+    until: int | None = None,
 ) -> tuple[Training, Model]:
     """Trains an architecture and returns what came out, and the trained model.
 
@@ -78,6 +79,8 @@ def train(
         folder: where a checkpoint is kept after every evaluation, and every thirty seconds between them; a training
             found there is continued.
         report: called with (updates, validation loss) at every evaluation.
+        until: stop after so many updates, an evaluated number of them; the schedule stays that of the whole protocol,
+            so that with the same folder a later call goes on to the bit as if it had not stopped.
 
     Raises:
         ZeronasError: the corpus is too short, or the checkpoint is of another training, or cannot be read or written.
@@ -92,7 +95,7 @@ def train(
             state = _resume(folder / CHECKPOINT, identity, model, optimiser)
         begun, kept_at = time.process_time() - state.seconds, time.monotonic()
         reason = _explosion(state.curve, corpus.vocabulary)
-        for step in range(state.step, protocol.steps):
+        for step in range(state.step, protocol.steps if until is None else min(until, protocol.steps)):
             if reason:
                 break
             rate = _rate(protocol, step)

@@ -1,0 +1,69 @@
+"""What a run came to, as plain rows: what was scored, and which truths were asked for, each in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.engine.trials import PROXIES, TRUTH, Evaluation, Result, TrialId
+from nas.truth.benchmarks import Benchmark, Entry, Standing
+
+__all__ = ["Query", "Scored", "queried", "scored"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One architecture of a run with its scores; ``index`` counts from 1 in the order asked."""
+
+    index: int
+    architecture: Any
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Query:
+    """One truth asked for, in the order made.
+
+    Without a truth ``entry`` and ``standing`` are None; ``reason`` says why where it was trained and diverged.
+
+    Attributes:
+        fidelity: share of the protocol after which it was taken; a standing is that of the whole protocol's value.
+    """
+
+    architecture: Any
+    fitness: float
+    entry: Entry | None
+    standing: Standing | None
+    reason: str = ""
+    fidelity: float = 1.0
+
+
+def scored(results: Sequence[Result], known: Mapping[TrialId, Evaluation]) -> list[Scored]:
+    """Returns what the proxies scored, each architecture once, in the order asked.
+
+    Args:
+        known: the journal's answers.
+    """
+    distinct = {r.architecture.key: r for r in reversed(results) if r.trial.measure == PROXIES}
+    ordered = [r for r in results if distinct.get(r.architecture.key) is r]
+    return [Scored(i, r.architecture, known[r.trial.id]) for i, r in enumerate(ordered, 1)]
+
+
+def queried(results: Sequence[Result], benchmark: Benchmark | None) -> list[Query]:
+    """Returns the truths asked for, in order; what was trained elsewhere takes its place among the benchmark's entries.
+
+    Truths of a run that the benchmark does not hold are told to it (``Benchmark.trained``), so that they can be placed.
+    """
+    queries = []
+    for result in results:
+        if result.trial.measure != TRUTH or benchmark is None:
+            continue
+        truth, trial = result.truth, result.trial
+        if trial.fidelity >= 1 and truth is not None and truth.value is not None:
+            benchmark.remember(trial.architecture, benchmark.sign * truth.value)
+        entry = benchmark.lookup(trial.architecture) if trial.fidelity >= 1 else None
+        standing = None if entry is None else benchmark.place(entry)
+        reason = truth.reason if result.known and truth is not None and truth.value is None else ""
+        queries.append(Query(trial.architecture, result.fitness, entry, standing, reason, trial.fidelity))
+    return queries
