@@ -36,7 +36,7 @@ class Protocol:
         vocabulary: number of token ids V, special ones included.
         cutoffs: first ids of the clusters of the adaptive softmax (Grave et al. 2017, arXiv 1609.04309); ids are in
             order of frequency, so that the tail costs little. The loss is that of the whole distribution.
-        seeds: the first is that of every training; the others repeat some for the noise ceiling.
+        seeds: the first is that of every training; the others repeat some for the retest agreement.
         steps: updates.
         batch: streams or windows B of an update.
         sequence: tokens T of each; an update sees B * T.

@@ -7,6 +7,7 @@ under ``runs``.
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -36,13 +37,16 @@ CHOSEN = ("random", 0.0005)
 _HIGH = 0.03
 #: searcher, floors and seeds that the choice is made on
 _CHOICE = (
-    ("evolution", (0.0, CHOSEN[1], _HIGH), (0, 1, 2, 10, 11)),
-    ("random", (0.0, CHOSEN[1], _HIGH), (0, 1, 2, 10, 11)),
+    ("evolution", (0.0, 0.001, 0.01, _HIGH), (10, 11)),
+    ("evolution", (0.0, _HIGH), (0, 1, 2)),
+    ("random", (0.0, CHOSEN[1], _HIGH), (0, 1, 2)),
 )
 #: those that say what it is worth
 _TEST = (
-    ("evolution", (CHOSEN[1], _HIGH), (20, 21, 22, 23, 24, 25)),
-    ("random", (CHOSEN[1], _HIGH), (20, 21, 22, 23, 24, 25)),
+    ("evolution", (_HIGH,), (20, 21, 22)),
+    ("evolution", (CHOSEN[1],), (20, 21, 22)),
+    ("random", (_HIGH,), (20, 21, 22)),
+    ("random", (CHOSEN[1],), (20, 21, 22, 23, 24, 25)),
 )
 #: seeds at which the known cells are looked at, and cells that are drawn
 _SEEDS = 20
@@ -50,15 +54,23 @@ _DRAWN = 300
 
 
 def main() -> None:
-    """Searches, trains and writes results/searches.json."""
-    runs = [
-        {"role": role, **_searched(searcher, floor, seed)}
-        for role, wanted in (("choice", _CHOICE), ("test", _TEST))
-        for searcher, floors, chosen in wanted
+    """Searches, trains and writes results/searches.json; what it holds of a search already is not done again."""
+    path = RESULTS / "searches.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    done = {(run["role"], run["searcher"], run["floor"], run["seed"]): run for run in before}
+    wanted = [
+        (role, searcher, floor, seed)
+        for role, rows in (("choice", _CHOICE), ("test", _TEST))
+        for searcher, floors, chosen in rows
         for floor in floors
         for seed in chosen
     ]
-    save(RESULTS / "searches.json", {"runs": runs, "drawn": _drawn(), **_deviations(), "versions": versions()})
+    rest = {"drawn": _drawn(), **_deviations(), "versions": versions()}
+    for one in wanted:
+        if one not in done:
+            done[one] = {"role": one[0], **_searched(*one[1:])}
+            save(path, {"runs": [done[key] for key in wanted if key in done], **rest})
+    save(path, {"runs": [done[key] for key in wanted], **rest})
 
 
 def state_deviation(space: Space[Any], probe: Probe, cell: Any, seed: int) -> float:

@@ -45,7 +45,7 @@ def lock(path: Path, patience: float = 0.0) -> Lock | None:
 
     held = FileLock(path, thread_local=False)  # whichever thread closes it
     try:
-        held.acquire(timeout=patience)
+        held.acquire(timeout=patience, poll_interval=0.02)
     except Timeout:
         return None
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import filelock
@@ -12,7 +13,7 @@ import pytest
 
 from nas.core.errors import ZeronasError
 from nas.core.folders import run_lock
-from nas.core.lines import lock, writing
+from nas.core.lines import append_shared, lock
 
 HOLD = (
     "import sys, pathlib; from nas.core.lines import lock; held = lock(pathlib.Path(sys.argv[1])); print(bool(held)); "
@@ -30,6 +31,14 @@ def test_a_lock_has_one_holder_until_it_is_closed(tmp_path: Path) -> None:
     again = lock(path)
     assert again is not None and path.exists()
     again.close()
+
+
+def test_a_lock_is_waited_for_and_may_be_closed_by_another_thread(tmp_path: Path) -> None:
+    held = lock(tmp_path / "a.lock")
+    assert held is not None
+    threading.Thread(target=held.close).start()
+    with lock(tmp_path / "a.lock", patience=120) or pytest.fail("the lock was let go"):
+        assert lock(tmp_path / "a.lock", patience=0.05) is None
 
 
 def test_another_process_is_told_and_a_killed_one_lets_go(tmp_path: Path) -> None:
@@ -55,11 +64,8 @@ def test_a_lock_that_is_a_folder_is_told(tmp_path: Path) -> None:
         f"The lock file '{tmp_path / '.lock'}' cannot be opened (Is a directory); remove it, or choose another folder."
     )
     (tmp_path / "j.lock").mkdir()
-    with (
-        pytest.raises(ZeronasError, match=r"j\.lock' cannot be opened \(Is a directory\)"),
-        writing(tmp_path / "j.jsonl"),
-    ):
-        pass
+    with pytest.raises(ZeronasError, match=r"j\.lock' cannot be opened"):
+        append_shared(tmp_path / "j.jsonl", {"a": 1})
 
 
 def test_a_lock_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
