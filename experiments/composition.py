@@ -1,17 +1,19 @@
-"""What hydra says of a command line that it cannot compose, as one sentence that a user can act on."""
+"""Where configurations lie, and what hydra says of a command line that it cannot compose, as one sentence."""
 
 from __future__ import annotations
 
 import re
 import sys
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from nas.core.errors import did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.options import shown
+from nas.core.registry import configurations
 
-__all__ = ["composition_sentence"]
+__all__ = ["composition_sentence", "folders"]
 
 #: what hydra and omegaconf say -> what a user can do about it
 _SENTENCES = {
@@ -38,7 +40,7 @@ def composition_sentence(error: Exception) -> str | None:
             return f"Unknown {group} '{name}'.{did_you_mean(name, options)}"
         return f"There is no configuration '{error.missing_cfg_file}'."
     if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        groups = {path.name for folder in _folders() for path in folder.iterdir() if path.is_dir()}
+        groups = {path.name for folder in folders() for path in folder.iterdir() if path.is_dir()}
         for group, equals, value in (argument.partition("=") for argument in sys.argv[1:]):
             if equals and group in groups and not re.fullmatch(r"[\w.-]+", value.replace("null", "")):
                 return f"{group} must be one of {', '.join(_choices(group))}, but got {value[:60]}."
@@ -71,14 +73,23 @@ def composition_sentence(error: Exception) -> str | None:
     return text
 
 
-def _folders() -> list[Path]:
-    from experiments.commands.app import folders
+def folders() -> list[Path]:
+    """Returns the folders of all configurations, zeronas's own first.
 
-    return folders()
+    Raises:
+        ZeronasError: a plug-in cannot be loaded, or its package of configurations is not there.
+    """
+    found = []
+    for package in ("conf", *configurations()):
+        try:
+            found.append(Path(str(resources.files(package))))
+        except ModuleNotFoundError:
+            raise ZeronasError(f"A plug-in names '{package}' as its configurations, which is no package.") from None
+    return found
 
 
 def _choices(group: str) -> list[str]:
-    return sorted({path.stem for folder in _folders() for path in folder.glob(f"{group}/*.yaml")}) if group else []
+    return sorted({path.stem for folder in folders() for path in folder.glob(f"{group}/*.yaml")}) if group else []
 
 
 @cache
@@ -86,10 +97,10 @@ def _known_keys() -> list[str]:
     from omegaconf import OmegaConf
 
     keys: set[str] = set()
-    for path in [path for folder in _folders() for path in sorted(folder.glob("**/*.yaml"))]:
+    for path in [path for folder in folders() for path in sorted(folder.glob("**/*.yaml"))]:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         package = re.match(r"# @package (\S+)", path.read_text(encoding="utf-8"))
-        prefix = "" if path.parent in _folders() else f"{path.parent.name}."
+        prefix = "" if path.parent in folders() else f"{path.parent.name}."
         if package:
             prefix = "" if package.group(1) == "_global_" else f"{package.group(1)}."
         if isinstance(loaded, dict):

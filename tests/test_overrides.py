@@ -25,7 +25,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experiments import cli
+from experiments import cli, guard
 from experiments.commands.app import plain, reported
 from nas.core import folders
 from nas.engine.journal import Journal
@@ -125,7 +125,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ended(command: Callable[[], Any]) -> int:
     try:
-        return cli.guarded(command)
+        return guard.guarded(command)
     except SystemExit as left:
         return int(left.code or 0)
 
@@ -140,7 +140,7 @@ def test_generated_overrides(
     command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["zeronas"])
-    monkeypatch.setattr(cli, "_check_packages", lambda: None)
+    monkeypatch.setattr(guard, "_check_packages", lambda: None)
     GlobalHydra.instance().clear()
     with initialize_config_module(config_module="conf", version_base="1.3"):
         base = compose(config_name=command, overrides=[*map(opened, BASE[command])])
@@ -168,7 +168,7 @@ def test_generated_overrides(
 
 
 def opened(override: str) -> str:
-    return cli._open_mappings([override])[0]
+    return guard.open_mappings([override])[0]
 
 
 #: what a sentence must say, by command line

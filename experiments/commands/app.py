@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -21,7 +19,7 @@ from experiments.composition import composition_sentence
 from nas.core.errors import ZeronasError, sentence
 from nas.core.registry import configurations
 
-__all__ = ["command", "folders", "plain", "reported"]
+__all__ = ["command", "plain", "reported"]
 
 
 class PluginConfigurations(SearchPathPlugin):
@@ -34,21 +32,6 @@ class PluginConfigurations(SearchPathPlugin):
 
 
 Plugins.instance().register(PluginConfigurations)
-
-
-def folders() -> list[Path]:
-    """Returns the folders of all configurations, zeronas's own first.
-
-    Raises:
-        ZeronasError: a plug-in cannot be loaded, or its package of configurations is not there.
-    """
-    found = []
-    for package in ("conf", *configurations()):
-        try:
-            found.append(Path(str(resources.files(package))))
-        except ModuleNotFoundError:
-            raise ZeronasError(f"A plug-in names '{package}' as its configurations, which is no package.") from None
-    return found
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -50,8 +50,8 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ZeronasError(
-            f"The architecture {shown(given, 200)} cannot be read ({reason}); give a file of JSON, a run folder, a key of a "
-            f"table{known}."
+            f"The architecture {shown(given, 200)} cannot be read ({reason}); give a file of JSON, a run folder, a key "
+            f"of a table{known}."
         ) from None
     if path.name == "results.json":
         return space.parse(_found(text, path))

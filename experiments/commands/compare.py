@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.cli import guarded
 from experiments.commands.app import command
+from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.folders import made_folder
 from nas.report.compare import compare, lines, read_run

@@ -113,6 +113,6 @@ def _fetch(folder: Path | None) -> int:
 
 
 if __name__ == "__main__":
-    from experiments.cli import guarded
+    from experiments.guard import guarded
 
     sys.exit(guarded(main))

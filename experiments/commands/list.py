@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from experiments.cli import guarded
-from experiments.commands.app import folders
+from experiments.composition import folders
+from experiments.guard import guarded
 from nas.core.errors import ZeronasError, did_you_mean
 
 __all__ = ["KINDS", "main"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cli import guarded
 from experiments.commands.app import command
+from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
 from nas.engine.evaluate import Evaluator

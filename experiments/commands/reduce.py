@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from experiments.cli import guarded
 from experiments.commands.app import command
+from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.files import number as show
 from nas.core.files import versions, write_csv, write_json, write_text

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.cli import guarded
 from experiments.commands.app import command
 from experiments.commands.arch import read_architecture
+from experiments.guard import guarded
 from nas.core.files import number
 from nas.engine.evaluate import Evaluator
 from nas.report.plots import draw_architecture

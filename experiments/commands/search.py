@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cli import guarded
 from experiments.commands.app import command
+from experiments.guard import guarded
 from nas import search as searchers
 from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Evaluator

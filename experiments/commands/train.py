@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import spaces
-from experiments.cli import guarded
 from experiments.commands.app import command
 from experiments.commands.arch import read_architecture
+from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.files import number, versions, write_json, write_text
 from nas.core.folders import claimed

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cli import guarded
+from experiments.guard import guarded
 from experiments.paper.tables import save
 from nas import judge
 from nas.core import seeds

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import spaces
-from experiments.cli import guarded
+from experiments.guard import guarded
 from experiments.mini.pilot import RESULTS
 from experiments.mini.searches import CHOSEN
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.cli import guarded
 from experiments.commands import search
+from experiments.guard import guarded
 from experiments.mini.pilot import RESULTS, WORKERS
 from experiments.paper.runs import composed
 from experiments.paper.tables import save

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import spaces
-from experiments.cli import guarded
+from experiments.guard import guarded
 from experiments.mini.pilot import even
 from nas import judge
 from nas.core import seeds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from experiments.cli import guarded
+from experiments.guard import guarded
 from experiments.paper.report import write_report
 from experiments.paper.steps import STEPS
 from nas.core.errors import ZeronasError, did_you_mean

@@ -12,7 +12,7 @@ import conf
 import proxies
 import spaces
 from experiments.commands import search as app
-from experiments.commands.app import folders
+from experiments.composition import folders
 from nas import search
 from nas.engine.pools import SpacePool
 from nas.search.base import SEARCHERS
