@@ -75,6 +75,24 @@ def test_an_entry_point_brings_space_benchmark_and_configurations() -> None:
 # ------------------------------------------------------------------------------------------------- by the command
 
 
+def test_its_searcher_asks_for_truths_within_their_budget(tmp_path: Path) -> None:
+    overrides = ("searcher=greedy", "searcher.draw=3", "budget=20", "queries=4", "run.dir=found")
+    done = zeronas("search", "space=stack", "pool=benchmark", *overrides, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "found" / "results.json").read_text(encoding="utf-8"))
+    assert results["queries_used"] == 4 == len(results["queries"])
+    lines = [json.loads(line) for line in (tmp_path / "found" / "journal.jsonl").read_bytes().splitlines()]
+    order = [line.get("measure", "proxies") for line in lines]
+    assert order[:8] == [*["proxies"] * 3, "truth"] * 2 and order.count("truth") == 4  # while it searches
+    assert results["found"]["truth"] == min(query["truth"] for query in results["queries"])
+    for wrong, words in (
+        (("searcher=greedy",), "asks for truths while it searches; say how many with queries=N"),
+        (("searcher=random", "queries=4"), "queries=4 truths may be asked for, but searcher 'random' asks for none"),
+    ):
+        refused = zeronas("search", "space=stack", "budget=5", *wrong, folder=tmp_path)
+        assert refused.returncode == 2 and words in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
 def test_it_is_searched_by_two_workers_and_looked_up_in_its_table(tmp_path: Path) -> None:
     overrides = ("searcher=random", "budget=12", "batch=4", "verify=2", "executor.workers=2", "run.dir=found")
     done = zeronas("search", "space=stack", "pool=benchmark", *overrides, folder=tmp_path)

@@ -34,8 +34,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: any setting is wrong, or the run folder cannot be used.
     """
     settings = make(config, SearchSettings)
-    given, k = settings.given, settings.given.verify
-    if k > 0:
+    given, k, queries = settings.given, settings.given.verify, _queries(settings)
+    if queries > 0:
         settings.needed_truth()
     elif settings.trains:
         raise ZeronasError("truth=train trains the verify=K best by proxy, but verify is 0; for example verify=3.")
@@ -51,16 +51,34 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             if settings.benchmark is not None:
                 measures[TRUTH] = _truth(settings, Path(given.run.root))
             stages = Stages(searcher, Verify(k)) if k else searcher
-            results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: k}, given.batch)
-        rows, queries = scored(results, journal.known), queried(results, settings.benchmark)
+            results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, given.batch)
+        rows, asked = scored(results, journal.known), queried(results, settings.benchmark)
         members = pool.members if isinstance(pool, BenchmarkPool) else None
-        wall, note = time.monotonic() - begun, _note(settings, queries)
-        answers = report(folder, settings, rows, queries, members, wall, note, seconds.get(TRUTH, 0.0))
+        wall, note = time.monotonic() - begun, _note(settings, asked)
+        answers = report(folder, settings, rows, asked, members, wall, note, seconds.get(TRUTH, 0.0))
     print("\n".join(answer(answers)))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
     if answers["found"] is not None:
         print(f"drawing: {folder / 'architecture.png'}")
     return answers
+
+
+def _queries(settings: Settings[SearchSettings]) -> int:
+    """Returns the budget of truths: ``queries``, or as many as are verified.
+
+    Raises:
+        ZeronasError: the searcher asks for truths and has no budget of them, or there is one and nothing asks.
+    """
+    given, name = settings.given, settings.given.searcher.name
+    asks = searchers.SEARCHERS.get(name).asks_truth
+    if asks and not given.queries:
+        raise ZeronasError(f"Searcher '{name}' asks for truths while it searches; say how many with queries=N.")
+    if given.queries and not asks and not given.verify:
+        raise ZeronasError(
+            f"queries={given.queries} truths may be asked for, but searcher '{name}' asks for none; verify=K asks for "
+            "those of the K best."
+        )
+    return given.verify if given.queries is None else given.queries
 
 
 def _pool(settings: Settings[SearchSettings]) -> Pool:
@@ -72,7 +90,6 @@ def _pool(settings: Settings[SearchSettings]) -> Pool:
 def _truth(settings: Settings[SearchSettings], root: Path) -> Measure:
     benchmark = settings.needed_truth()
     if settings.trains:
-        assert isinstance(benchmark, MiniTable)
         return TrainingTruth(benchmark, root, settings.workers)
     return TableTruth(benchmark)
 

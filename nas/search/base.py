@@ -38,6 +38,8 @@ class Searcher(ABC):
     name: ClassVar[str]
     #: it returns nothing but what the pool draws at random (see ``Space.draws``)
     only_draws: ClassVar[bool] = False
+    #: whether it asks for truths itself, so that it needs a benchmark and a budget of them (``queries=N``)
+    asks_truth: ClassVar[bool] = False
 
     @validated
     def __init__(self, pool: Pool, seed: Seed) -> None:

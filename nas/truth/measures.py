@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nas.core.errors import ZeronasError
 from nas.engine.trials import TRUTH, Evaluation, Trial
 from nas.truth.benchmarks import Benchmark, MiniTable, Truth
 from nas.truth.train.table import Job, trained, value_at
@@ -41,7 +42,7 @@ class TableTruth:
 
 
 class TrainingTruth(TableTruth):
-    """Looks truths up in one of the project's own tables, and trains what it lacks under the table's protocol.
+    """Looks truths up in a table that training extends, and trains what it lacks under the table's protocol.
 
     The seed is that of the table's first trainings. Trainings are kept under ``root``, one line each, in a file for
     each protocol and corpus, and never done twice, whichever run asks.
@@ -51,11 +52,11 @@ class TrainingTruth(TableTruth):
         workers: processes.
     """
 
-    benchmark: MiniTable
-
-    def __init__(self, benchmark: MiniTable, root: Path, workers: int) -> None:
+    def __init__(self, benchmark: Benchmark, root: Path, workers: int) -> None:
         super().__init__(benchmark)
-        self.root, self.workers = root, workers
+        if benchmark.protocol is None:
+            raise ZeronasError(f"Benchmark '{benchmark.name}' has no protocol here, so nothing is trained for it.")
+        self.protocol, self.root, self.workers = benchmark.protocol, root, workers
 
     def answer(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Evaluation]]:
         """Yields (place, truth): first what the table holds, then each training as it ends.
@@ -73,7 +74,7 @@ class TrainingTruth(TableTruth):
             return
         from nas.truth.train.corpus import docstrings
 
-        protocol = self.benchmark.protocol
+        protocol = self.protocol
         jobs = [
             Job(trials[i].architecture, protocol, protocol.seeds[0], self._updates(trials[i].fidelity)) for i in missing
         ]
@@ -91,7 +92,7 @@ class TrainingTruth(TableTruth):
             yield missing[at], self._evaluation(trials[missing[at]], Truth(*found), record["seconds"])
 
     def _updates(self, fidelity: float) -> int | None:
-        return None if fidelity >= 1 else self.benchmark.protocol.updates(fidelity)
+        return None if fidelity >= 1 else self.protocol.updates(fidelity)
 
 
 def corpus_note(benchmark: MiniTable) -> str:
