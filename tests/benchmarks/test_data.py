@@ -187,9 +187,9 @@ def test_the_list_without_data_and_network_is_what_there_is_and_how_to_get_the_r
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     names = [line.split()[0] for line in out.split("\n\n")[0].splitlines()]
-    assert names[:3] == ["benchmark", "mini_rnn", "mini_bert"]  # those of the package first
-    assert set(names[3:]) == {"nas_bench_nlp", "nas_bench_nlp_wikitext2", "flexibert"}
-    table = {line.split()[0]: line.split()[1:6] for line in out.splitlines()[1:6]}
+    assert names[:4] == ["benchmark", "mini_rnn", "mini_bert", "stack_table"]  # those of the packages first
+    assert set(names[4:]) == {"nas_bench_nlp", "nas_bench_nlp_wikitext2", "flexibert"}
+    table = {line.split()[0]: line.split()[1:6] for line in out.splitlines()[1:7]}
     assert table["mini_bert"][:2] == ["bert", "210"] and table["flexibert"] == ["bert", "-", "-", "-", "CC"]
     assert "\nmini_rnn: mini_rnn: word-level language models" in out and "\nflexibert: " not in out
     assert f"not in '{nowhere / 'cache'}': nas_bench_nlp, nas_bench_nlp_wikitext2, flexibert (nas-bench-nlp/RNN_" in out
