@@ -309,7 +309,7 @@ def test_what_belongs_to_a_space_is_its_own(case: Case, space: Space[Any]) -> No
     from nas.truth.benchmarks import BENCHMARKS
 
     assert space.make_probe() == type(space.make_probe())()
-    with pytest.raises(ZeronasError, match=rf"^The probe of space '{space.name}' has no setting 'no_such_setting'\."):
+    with pytest.raises(ZeronasError, match=rf"^The probe of space '{space.name}' has no option 'no_such_setting'\."):
         space.make_probe({"no_such_setting": 1})
     assert space.own_protocol is next(iter(space.protocols.values()))
     assert all(p.name == name and p.space == space.name for name, p in space.protocols.items())

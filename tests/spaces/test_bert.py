@@ -133,7 +133,7 @@ SORTED_KEYS = "feed_forward_dimension, num_feed_forward, num_operation_heads, op
             "The configuration '" + "[" * 56 + "... is no valid JSON: it is nested too deeply.",
         ),
         ("[1]", "The configuration is [1], but an object with the keys hidden_size, nas_config is needed."),
-        (None, "The configuration is None, but an object with the keys hidden_size, nas_config is needed."),
+        (None, "The configuration is null, but an object with the keys hidden_size, nas_config is needed."),
         (
             {"hparams": {"learning_rate": 1}},
             "The configuration has the unknown key 'learning_rate'. Available: hidden_size, nas_config.",
@@ -193,7 +193,7 @@ SORTED_KEYS = "feed_forward_dimension, num_feed_forward, num_operation_heads, op
         ),
         (
             edited([*SECOND, "feed_forward_dimension"], None),
-            "feed_forward_dimension of layer 2 of 2 is None, but it takes one of: 512, 1024.",
+            "feed_forward_dimension of layer 2 of 2 is null, but it takes one of: 512, 1024.",
         ),
     ],
 )
