@@ -58,31 +58,33 @@ def answered(
         ZeronasError: a trial asks for what nothing here measures, a measure stops, or the journal cannot be written.
     """
     unknown: dict[TrialId, Evaluation] = {}
-    fresh: set[TrialId] = set()
     for name in dict.fromkeys(trial.measure for trial in trials):
         if name not in measures:
             raise ZeronasError(f"The search asks for {name}, which nothing here measures; a benchmark is needed.")
-        measure = measures[name]
-        missing = {
-            trial.id: trial
-            for trial in trials
-            if trial.measure == name and not _complete(journal.known.get(trial.id), measure.labels)
-        }
+        measure, shown = measures[name], progress if name == PROXIES else None
+        missing: dict[TrialId, Trial] = {}
+        for trial in trials:
+            if trial.measure == name:
+                known = journal.known.get(trial.id)
+                if not _complete(known, measure.labels):
+                    missing[trial.id] = trial
+                elif shown is not None and known is not None:
+                    shown.step(_first(known), False)
         asked, begun = list(missing.values()), time.monotonic()
         for place, evaluation in measure.answer(asked):
-            fresh.add(asked[place].id)
             if evaluation.known:
                 journal.add(evaluation, asked[place].architecture)
             else:
                 unknown[asked[place].id] = evaluation
+            if shown is not None:
+                shown.step(_first(evaluation), True)
         if clock is not None:
             clock[name] = clock.get(name, 0.0) + time.monotonic() - begun
-    found = [journal.known[t.id] if t.id in journal.known else unknown[t.id] for t in trials]
-    if progress is not None:
-        for trial, evaluation in zip(trials, found, strict=True):
-            if trial.measure == PROXIES:
-                progress.step(next(iter(evaluation.scores.values())).value, trial.id in fresh)
-    return found
+    return [journal.known[t.id] if t.id in journal.known else unknown[t.id] for t in trials]
+
+
+def _first(evaluation: Evaluation) -> float | None:
+    return next(iter(evaluation.scores.values())).value
 
 
 def _complete(known: Evaluation | None, labels: Sequence[str]) -> bool:

@@ -20,9 +20,10 @@ import pytest
 
 import spaces
 from nas.core.errors import ZeronasError
+from nas.core.progress import Progress
 from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool, SpacePool
-from nas.engine.run import search
+from nas.engine.run import answered, search
 from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result, Trial
 from nas.search import Searcher
 from nas.search.evolution import RegularizedEvolution
@@ -390,3 +391,8 @@ def test_what_is_finished_behind_a_slow_one_is_kept(tmp_path: Path) -> None:
         broken = Breaking(whole.labels, whole.answers, Counter())
         search(RandomSearch(SpacePool(SPACE), 0), {PROXIES: broken}, journal, {PROXIES: 20}, 8)
     assert (tmp_path / "journal.jsonl").read_bytes().count(b"\n") == 7
+    trials = RandomSearch(SpacePool(SPACE), 0).ask(8, {PROXIES: 20})
+    progress = Progress(8)  # what is known counts, and what is measured counts as it comes
+    with Journal(tmp_path, {}) as journal, pytest.raises(ZeronasError, match="a worker died"):
+        answered(trials, {PROXIES: Breaking(whole.labels, whole.answers, Counter())}, journal, progress)
+    assert (progress.done, progress.computed) == (7, 0)
