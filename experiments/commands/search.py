@@ -52,7 +52,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
                 measures[TRUTH] = _truth(settings, Path(given.run.root))
             stages = Stages(searcher, Verify(k)) if k else searcher
             results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, given.batch)
-        rows, asked = scored(results, journal.known), queried(results, settings.benchmark)
+        rows, asked = scored(results, journal.known, list(settings.proxies)), queried(results, settings.benchmark)
         members = pool.members if isinstance(pool, BenchmarkPool) else None
         wall, note = time.monotonic() - begun, _note(settings, asked)
         answers = report(folder, settings, rows, asked, members, wall, note, seconds.get(TRUTH, 0.0))

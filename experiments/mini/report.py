@@ -181,7 +181,8 @@ def _table(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _searches(data: Mapping[str, Any]) -> dict[str, Any]:
-    tested = next(run for run in data["runs"] if run["role"] == "test" and run["searcher"] == CHOSEN[0])
+    tests = [run for run in data["runs"] if run["role"] == "test" and run["searcher"] == CHOSEN[0]]
+    tested = next((run for run in tests if run["floor"] == CHOSEN[1]), tests[0])
     drawn, queries = data["drawn"], len(tested["losses"])
     stable, over = (drawn[of]["cells"] for of in ("reduction=stable", "reduction=stable, over the floor"))
     groups: dict[tuple[str, float, str], list[float | None]] = {}

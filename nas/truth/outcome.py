@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.engine.trials import PROXIES, TRUTH, Evaluation, Result, TrialId
+from nas.engine.trials import PROXIES, TRUTH, Evaluation, Result, Trial, TrialId
 from nas.truth.benchmarks import Benchmark, Entry, Standing
+from proxies.base import Score
 
 __all__ = ["Query", "Scored", "queried", "scored"]
 
@@ -39,15 +40,21 @@ class Query:
     fidelity: float = 1.0
 
 
-def scored(results: Sequence[Result], known: Mapping[TrialId, Evaluation]) -> list[Scored]:
-    """Returns what the proxies scored, each architecture once, in the order asked.
+def scored(results: Sequence[Result], known: Mapping[TrialId, Evaluation], labels: Sequence[str]) -> list[Scored]:
+    """Returns every architecture of a run once, in the order asked, with what the proxies gave it.
+
+    One that only its truth was asked of has no score, and the reason says so.
 
     Args:
         known: the journal's answers.
+        labels: of the proxies.
     """
-    distinct = {r.architecture.key: r for r in reversed(results) if r.trial.measure == PROXIES}
-    ordered = [r for r in results if distinct.get(r.architecture.key) is r]
-    return [Scored(i, r.architecture, known[r.trial.id]) for i, r in enumerate(ordered, 1)]
+    distinct = {result.architecture.key: result.architecture for result in reversed(results)}
+    rows: list[Scored] = []
+    for key in dict.fromkeys(result.architecture.key for result in results):
+        unscored = Evaluation(key, dict.fromkeys(labels, Score(None, "not scored")), 0.0)
+        rows.append(Scored(len(rows) + 1, distinct[key], known.get(Trial(distinct[key], PROXIES).id, unscored)))
+    return rows
 
 
 def queried(results: Sequence[Result], benchmark: Benchmark | None) -> list[Query]:

@@ -25,10 +25,13 @@ from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool, SpacePool
 from nas.engine.run import answered, search
 from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result, Trial
+from nas.judge.outcome import Asked, Rated, find
 from nas.search import Searcher
 from nas.search.evolution import RegularizedEvolution
 from nas.search.random import RandomSearch
 from nas.search.stages import Stages, Verify
+from nas.truth.benchmarks import Entry
+from nas.truth.outcome import scored
 from proxies.base import Score
 
 #: what a table says of what it does not hold
@@ -332,6 +335,23 @@ def test_what_a_table_does_not_hold_costs_nothing_and_is_not_remembered(tmp_path
     assert diverged and all(
         r.cost == 1 and r.truth is not None and r.truth.reason.startswith("diverged") for r in diverged
     )
+
+
+def test_what_only_its_truth_was_asked_of_is_a_row_and_can_be_found() -> None:
+    rng = np.random.default_rng(1)
+    first, second = SPACE.sample(rng), SPACE.sample(rng)
+    answers = [Evaluation(first.key, {"size": Score(1.0)}, 0.0)]
+    results = [
+        Result(Trial(second, TRUTH), {TRUTH: Score(2.0)}),
+        Result(Trial(first), answers[0].scores),
+        Result(Trial(first, TRUTH), {"size": Score(1.0), TRUTH: Score(1.0)}),
+    ]
+    rows = scored(results, {answer.id: answer for answer in answers}, ["size"])
+    assert [(row.index, row.architecture.key) for row in rows] == [(1, second.key), (2, first.key)]
+    assert rows[0].evaluation.scores == {"size": Score(None, "not scored")} and rows[1].evaluation is answers[0]
+    rated = [Rated(row.architecture, row.evaluation.scores["size"].value, {}) for row in rows]
+    asked = [Asked(a, 0.0, Entry(a.key, a, value, ()), "") for a, value in ((second, 2.0), (first, 1.0))]
+    assert find(rated, asked, 1.0, "size")[0] == 0  # the better truth, though it was never scored
 
 
 class Repeating(RandomSearch):

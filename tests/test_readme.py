@@ -1,0 +1,158 @@
+"""The README's figures are those of the committed results: each sentence is written anew from its source."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.mini.searches import CHOSEN
+from experiments.mini.searches import RESULTS as MINI
+from experiments.paper.runs import RESULTS as PAPER
+from nas import judge
+from nas.truth import benchmarks
+
+ROOT = Path(__file__).parents[1]
+TEXT = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def short(value: float, digits: int = 2) -> str:
+    """A number as the README writes it: .24, -.02."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{digits}f}")
+
+
+def regrets(searcher: str, floor: float, role: str) -> list[float | None]:
+    runs = read(MINI / "searches.json")["runs"]
+    found = [r for r in runs if (r["searcher"], r["floor"], r["role"]) == (searcher, floor, role)]
+    return [run["standing"]["regret"] if run["standing"] else None for run in found]
+
+
+def mean_of(searcher: str, floor: float, role: str = "test") -> str:
+    values = regrets(searcher, floor, role)
+    mean, _, error = judge.mean_and_error([value for value in values if value is not None])
+    assert None not in values
+    return f"{mean:.3f} +- {error:.3f}"
+
+
+def test_the_main_jobs_regret_and_what_stands_beside_it() -> None:
+    drawn = read(MINI / "searches.json")["drawn"]
+    seeds = {3: "three", 6: "six"}[len(regrets(*CHOSEN, "test"))]
+    for sentence in (
+        f"On {seeds} held-out seeds the best of its three candidates has a mean regret of {mean_of(*CHOSEN)} nats",
+        f"the best of three random cells is expected to have "
+        f"{drawn['reduction=stable, over the floor']['regret of three']:.3f} (same restrictions) or "
+        f"{drawn['all']['regret of three']:.3f} (no restrictions)",
+        f"Over a floor of .03, which leaves out LSTM and GRU, it has {mean_of('random', 0.03)} (three held-out seeds)",
+        f"Evolution on the same proxy has {mean_of('evolution', CHOSEN[1])} over the main job's floor and "
+        f"{mean_of('evolution', 0.03)} over the higher one",
+    ):
+        assert sentence in TEXT
+    lost = [value for value in regrets("evolution", 0.03, "choice") if value is None]
+    assert (len(lost), len(regrets("evolution", 0.03, "choice"))) == (2, 5)
+    assert "on two of the five seeds that the choice was made on" in TEXT
+
+
+def test_the_best_cell_of_the_table_is_the_gru() -> None:
+    from spaces.rnn import named_cell
+
+    assert benchmarks.get("mini_rnn").best.key == named_cell("GRU").key
+    assert "The best cell of `mini_rnn` is the GRU." in TEXT
+
+
+def test_the_tables_and_their_noise() -> None:
+    rnn, bert = (benchmarks.get(name).sheet for name in ("mini_rnn", "mini_bert"))  # type: ignore[attr-defined]
+    data = read(MINI / "tables.json")
+    table, agreement = benchmarks.get("mini_rnn"), rnn["agreement"]
+    unchosen = agreement["shared, not of the pilot's half"]
+    for sentence in (
+        f"`mini_rnn` has {len(table.entries) + len(table.diverged)} cells, of which {len(table.diverged)} diverge",
+        f"Of the thirty cells {rnn['retest']['diverged']} diverged under another seed; on the other "
+        f"{rnn['retest']['architectures']} two trainings agree at tau {short(rnn['retest']['tau'])}, with the diverged "
+        f"tied last on all thirty at {short(rnn['retest']['tau_all'])}.",
+        f"Two trainings of the configurations agree at {short(bert['retest']['tau'])}, and none diverged.",
+        f"would reach {short(data['mini_rnn']['noise']['ceiling'])} and "
+        f"{short(data['mini_bert']['noise']['ceiling'])} with one training",
+        f"agrees only at {short(agreement['shared']['tau'])} ({agreement['shared']['cells']} shared cells; "
+        f"{short(unchosen['tau'])} over those",
+    ):
+        assert sentence in TEXT
+    assert rnn["retest"]["repeated"] == bert["retest"]["repeated"] == 30 and bert["retest"]["diverged"] == 0
+
+
+def test_what_the_proxies_are_worth_on_them() -> None:
+    data = read(MINI / "tables.json")
+    rnn, bert = data["mini_rnn"]["proxies"], data["mini_bert"]["proxies"]
+    micro = data["mini_rnn"]["micro"]
+    third = max((rnn[f"hidden_covariance_3_{v}"] for v in ("released", "corrected")), key=lambda one: _all(one)["tau"])
+
+    def interval(one: dict[str, Any]) -> str:
+        low, high = _all(one)["tau_interval"]
+        return f"{short(_all(one)['tau'])} [{short(low)}, {short(high)}]"
+
+    for sentence in (
+        f"diverged ones last, at tau {interval(micro)} (layer 1, micro probe) to {interval(third)} (layer 3, small",
+        f"among the cells that train at {short(micro['agreement']['tau'])} and {short(third['agreement']['tau'])}. "
+        f"Parameters: {short(_all(rnn['parameters'])['tau'])} and {short(rnn['parameters']['agreement']['tau'])}",
+        f"ranks configurations at tau = {short(_all(bert['softmax_confidence_corrected'])['tau'])} when summed over "
+        f"layers (`normalised=false`), {short(_all(bert['softmax_confidence_normalised_corrected'])['tau'])} when "
+        f"averaged",
+        f"its released variant at {short(_all(bert['softmax_confidence_released'])['tau'])}",
+        f"depth alone at {short(_all(bert['depth'])['tau'])}, parameters at {short(_all(bert['parameters'])['tau'])}",
+    ):
+        assert sentence in TEXT
+    assert data["operations"]["p"] < 1e-15 and "F-test, p below 1e-15" in TEXT
+    p = read(PAPER / "reduction.json")["operation_test"]["p"]
+    assert f"in FlexiBERT it has none (p = {short(p)})" in TEXT
+
+
+def _all(one: dict[str, Any]) -> dict[str, Any]:
+    return dict(one["agreement_all"])
+
+
+def test_which_cells_diverge() -> None:
+    growth = read(MINI / "tables.json")["growth"]
+    explode, stable = (
+        [growth[kind] for kind in kinds] for kinds in (("exponential", "superexponential"), ("bounded", "linear"))
+    )
+    words = [f"{sum(g['diverged'] for g in part)} of {sum(g['cells'] for g in part)}" for part in (explode, stable)]
+    assert f"whose states can explode {words[0]} diverge, of those in `reduction=stable` {words[1]}." in TEXT
+
+
+def test_hidden_covariance_beside_the_published_column() -> None:
+    found = read(PAPER / "hidden_covariance" / "results.json")["proxies"]
+    published, unique = found["hidden_covariance"]["runs"]["published"], found["hidden_covariance"]["agreement"]
+    low, high = unique["tau_interval"]
+    assert (
+        f"| {short(published['tau_of_column'], 4)} | {short(published['tau'], 4)} (Spearman with the published column "
+        f"{short(published['spearman'], 4)};" in TEXT
+    )
+    assert f"| {short(unique['tau'], 3)} [{short(low, 3)}, {short(high, 3)}] |" in TEXT
+    parameters = found["parameters"]["agreement"]
+    low, high = parameters["tau_interval"]
+    assert f"| {short(parameters['tau'], 3)} [{short(low, 3)}, {short(high, 3)}] |" in TEXT
+
+
+def test_the_pilots_figures() -> None:
+    beside = {name: one.get("beside the chosen") for name, one in read(MINI / "pilot.json")["protocols"].items()}
+    longer, dropped = beside["2,000 updates"], beside["drop-out .25, weight drop .5"]
+    low, high = longer["tau_interval"]
+    assert (
+        f"twice the updates raise that by {short(longer['tau'])} [{short(low)}, {short(high)}], and drop-out with "
+        f"weight drop lowers it by {short(-dropped['tau'])}." in TEXT
+    )
+
+
+def test_the_figures_have_a_source_that_varies() -> None:
+    """A guard of this file's own: the helper writes numbers as the README does, and refuses what it should."""
+    assert (short(-0.0156), short(0.5948), short(1.5), short(0.3710, 4)) == ("-.02", ".59", "1.50", ".3710")
+    assert statistics.mean([value for value in regrets(*CHOSEN, "choice") if value is not None]) > 0
+    with pytest.raises(AssertionError):
+        mean_of("evolution", 0.03, "choice")  # two of its seeds have no regret
