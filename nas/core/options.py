@@ -278,13 +278,13 @@ def validate(settings: Any, owner: str) -> None:
             object.__setattr__(settings, field.name, value)
 
 
-def parameters(kind: Callable[..., Any], without: tuple[str, ...] = ()) -> dict[str, inspect.Parameter]:
-    """Returns the options of a class or factory: its parameters by name, ``self`` and those in ``without`` left out."""
+def parameters(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Returns the options of a class or factory: its parameters by name."""
     found = inspect.signature(kind).parameters
     return {
         name: parameter
         for name, parameter in found.items()
-        if name not in without and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
 
 

@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import ZeronasError
-from nas.core.folders import claim, made_folder, run_lock
+from nas.core.folders import claimed
 from nas.core.lines import LineFile, whole_lines
 from nas.engine.trials import PROXIES, Evaluation, TrialId
 from proxies.base import Score
@@ -37,18 +38,15 @@ class Journal:
         self.folder = folder
         self.known: dict[TrialId, Evaluation] = {}
         self._run = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        self._lock = run_lock(made_folder(folder))
-        try:
+        with ExitStack() as held:
+            held.enter_context(claimed(folder, identity, fresh))
             path = folder / "journal.jsonl"
             if fresh:
                 _remove(path)
-            claim(folder, identity, fresh)
             _remove(folder / "results.json")  # until the run ends, no earlier answer stands for it
             self._read(path)
-            self._file = LineFile(path)
-        except BaseException:
-            self._lock.close()
-            raise
+            self._file = held.enter_context(LineFile(path))
+            self._held = held.pop_all()
 
     def _read(self, path: Path) -> None:
         for number, line in enumerate(whole_lines(path, mend=True), 1):  # what was cut off is made again
@@ -93,8 +91,7 @@ class Journal:
 
     def close(self) -> None:
         """Closes the journal and lets another process use the folder."""
-        self._file.close()
-        self._lock.close()
+        self._held.close()
 
     def __enter__(self) -> Journal:
         return self

@@ -134,7 +134,7 @@ def trained(
             yield from ((place, known[job.id], False) for place in alike)
         else:
             missing.append(job)
-    made = _here(missing, corpus, path, prints) if workers == 1 else _spread(missing, corpus, path, workers)
+    made = _here(missing, corpus, path, prints) if workers == 1 else _spread(missing, corpus, path, prints, workers)
     for job, record, new in made:
         if new:
             append_shared(path, record)
@@ -154,30 +154,39 @@ def _finished(jobs: Sequence[Job], path: Path, prints: Mapping[int, str]) -> dic
     return {ident: record for ident, record in known.items() if record["reason"] != OUT_OF_MEMORY}
 
 
+def _meanwhile(job: Job, path: Path, prints: Mapping[int, str]) -> Record | None:
+    """Returns the record of a job that another process has finished since this one began, or None."""
+    record = _finished([job], path, prints).get(job.id)
+    return record if record is not None and value_at(record, job.updates) is not None else None
+
+
 def _here(
     jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str]
 ) -> Iterator[tuple[Job, Record, bool]]:
     for job in jobs:
-        known = _finished([job], path, prints)  # another process may have trained it meanwhile
-        if job.id in known and value_at(known[job.id], job.updates) is not None:
-            yield job, known[job.id], False
-        else:
-            yield job, _work(job, corpus, path), True
+        record = _meanwhile(job, path, prints)
+        yield (job, _work(job, corpus, path), True) if record is None else (job, record, False)
 
 
-def _spread(jobs: Sequence[Job], corpus: str | None, path: Path, workers: int) -> Iterator[tuple[Job, Record, bool]]:
+def _spread(
+    jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str], workers: int
+) -> Iterator[tuple[Job, Record, bool]]:
     context = multiprocessing.get_context("spawn")
     waiting = list(jobs)[::-1]
     running: dict[Future[Record], Job] = {}
     failed: BaseException | None = None
     with ProcessPoolExecutor(min(workers, max(1, len(jobs))), context, end_with_parent) as pool:
         while (waiting and failed is None) or running:
-            try:
-                while waiting and failed is None and len(running) < workers:
-                    running[pool.submit(_work, waiting[-1], corpus, path)] = waiting[-1]
-                    waiting.pop()
-            except BrokenProcessPool as error:  # a process died between two trainings
-                failed = error
+            while waiting and failed is None and len(running) < workers:
+                job = waiting.pop()
+                record = _meanwhile(job, path, prints)
+                if record is not None:
+                    yield job, record, False
+                    continue
+                try:
+                    running[pool.submit(_work, job, corpus, path)] = job
+                except BrokenProcessPool as error:  # a process died between two trainings
+                    failed = error
             done, _ = wait(running, return_when=FIRST_COMPLETED) if running else ((), ())
             for future in done:  # one that was lost loses none that runs beside it
                 job = running.pop(future)
