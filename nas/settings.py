@@ -37,6 +37,8 @@ from nas.core.options import (
     shown,
 )
 from nas.engine.evaluate import Task
+from nas.engine.gate import GateSettings, statistics
+from nas.engine.region import RegionSettings
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark
 from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
@@ -130,6 +132,8 @@ class SearchSettings(SharedSettings):
     command: ClassVar[str] = "search"
 
     searcher: Choice
+    gate: GateSettings
+    region: RegionSettings
     pool: Literal["space", "benchmark"]
     budget: Size
     batch: Size
@@ -260,11 +264,25 @@ class Settings(Generic[S]):
         """Label of the first proxy."""
         return next(iter(self.proxies))
 
+    @cached_property
+    def statistics(self) -> Mapping[str, Proxy]:
+        """Label -> proxy of what the gate looks at; none without a gate.
+
+        Raises:
+            ZeronasError: there is a gate, and the space has no statistics for it.
+        """
+        gate = getattr(self.given, "gate", None)
+        return {} if gate is None or gate.is_open else statistics(self.space, self.probe)
+
     def task(self, extra: Sequence[str] = ()) -> Task:
-        """Returns the evaluation task, with further proxies (by name, default options) behind those asked for."""
+        """Returns the evaluation task, with further proxies (by name, default options) behind those asked for.
+
+        What a gate looks at is measured too, behind all proxies.
+        """
         wanted = dict(self.proxies)
         for name in extra:
             wanted.setdefault(name, proxies.get(name, self.space.name))
+        wanted |= self.statistics
         return Task(self.space, self.probe, wanted, self.seed, self.given.device, self.given.executor.timeout)
 
     def needed_truth(self) -> Benchmark:

@@ -17,6 +17,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     jacobian,
     saliency,
     sizes,
+    states,
     swap,
 )
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score

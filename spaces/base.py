@@ -154,6 +154,14 @@ class Space(ABC, Generic[A]):
             raise ZeronasError(f"Space '{self.name}' has no probe, so its members cannot be scored.")
         return construct(self.probe, f"The probe of space '{self.name}'", {} if settings is None else settings)
 
+    def gate(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
+        """Returns which statistics tell architectures that the sampler draws from what no sampler would draw.
+
+        Each is a proxy: label -> its name under "name", and its options. They are of as many layers as the probe has.
+        None by default: then the space has no gate (see ``nas.engine.gate``).
+        """
+        return {}
+
     @property
     @abstractmethod
     def feature_specs(self) -> Mapping[str, Feature]:

@@ -1,4 +1,4 @@
-"""``zeronas list [KIND]``: spaces, proxies, probes, searchers, benchmarks, reductions, experiments."""
+"""``zeronas list [KIND]``: spaces, proxies, probes, searchers, benchmarks, reductions, gates, regions, experiments."""
 
 from __future__ import annotations
 
@@ -94,6 +94,8 @@ KINDS: dict[str, Callable[[], list[list[str]]]] = {
     "searchers": _searchers,
     "benchmarks": _benchmarks,
     "reductions": _group("reduction"),
+    "gates": _group("gate"),
+    "regions": _group("region"),
     "experiments": _group("experiment"),
 }
 

@@ -13,8 +13,10 @@ from experiments.guard import guarded
 from nas import search as searchers
 from nas.core.errors import ZeronasError
 from nas.engine.evaluate import Evaluator
+from nas.engine.gate import Gate, Gated
 from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool, Pool, SpacePool
+from nas.engine.region import Region
 from nas.engine.run import search
 from nas.engine.trials import PROXIES, TRUTH, Measure
 from nas.report.search import answer, report
@@ -47,15 +49,16 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         begun = time.monotonic()
         with Evaluator(settings.task(), settings.workers) as evaluator:
-            measures: dict[str, Measure] = {PROXIES: evaluator}
+            gate = _gate(settings, evaluator, journal)
+            measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
                 measures[TRUTH] = _truth(settings, Path(given.run.root))
             stages = Stages(searcher, Verify(k)) if k else searcher
             results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, given.batch)
-        rows, asked = scored(results, journal.known, list(settings.proxies)), queried(results, settings.benchmark)
-        members = pool.members if isinstance(pool, BenchmarkPool) else None
+        labels = [*settings.proxies, *settings.statistics]
+        rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)
-        answers = report(folder, settings, rows, asked, members, wall, note, seconds.get(TRUTH, 0.0))
+        answers = report(folder, settings, rows, asked, pool, wall, note, seconds.get(TRUTH, 0.0), gate)
     print("\n".join(answer(answers)))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
     if answers["found"] is not None:
@@ -82,9 +85,23 @@ def _queries(settings: Settings[SearchSettings]) -> int:
 
 
 def _pool(settings: Settings[SearchSettings]) -> Pool:
+    space, chosen = settings.space, settings.given.region
+    region = None if chosen.is_open else Region(space, settings.seed, chosen)
     if settings.given.pool == "space":
-        return SpacePool(settings.space)
-    return BenchmarkPool(settings.space, [entry.architecture for entry in settings.needed_truth().entries])
+        return SpacePool(space, region)
+    return BenchmarkPool(space, [entry.architecture for entry in settings.needed_truth().entries], region)
+
+
+def _gate(settings: Settings[SearchSettings], evaluator: Evaluator, journal: Journal) -> Gate | None:
+    """Returns the run's gate, if it has one: as the run's folder holds it, else made and written there."""
+    chosen, path = settings.given.gate, journal.folder / "gate.json"
+    if chosen.is_open:
+        return None
+    gate = None if settings.given.fresh else Gate.read(path, journal.run)
+    if gate is None:
+        gate = Gate.of(evaluator, list(settings.statistics), settings.space, settings.seed, chosen)
+        gate.write(path, journal.run)
+    return gate
 
 
 def _truth(settings: Settings[SearchSettings], root: Path) -> Measure:

@@ -30,6 +30,9 @@ class Journal:
         identity: what the run is; a folder that holds another run is refused.
         fresh: forget what the folder holds.
 
+    Attributes:
+        run: what stands for this run in every line.
+
     Raises:
         ZeronasError: the folder cannot be written, holds another run, is in use, or its journal is damaged.
     """
@@ -37,7 +40,7 @@ class Journal:
     def __init__(self, folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> None:
         self.folder = folder
         self.known: dict[TrialId, Evaluation] = {}
-        self._run = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+        self.run = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         with ExitStack() as held:
             held.enter_context(claimed(folder, identity, fresh))
             path = folder / "journal.jsonl"
@@ -59,7 +62,7 @@ class Journal:
                     f"Line {number} of '{path}' is damaged: {shown!r}; remove the line to evaluate that architecture "
                     "again, or use fresh=true to start over."
                 ) from None
-            if run != self._run:
+            if run != self.run:
                 raise ZeronasError(
                     f"Line {number} of '{path}' is of another run than this one (other settings, or another version); "
                     "use another run.dir, or fresh=true to start over."
@@ -74,7 +77,7 @@ class Journal:
         """
         if evaluation.key != architecture.key:
             raise AssertionError(f"the answer of {evaluation.key} was taken for that of {architecture.key}")
-        entry: dict[str, Any] = {"run": self._run, "key": evaluation.key}
+        entry: dict[str, Any] = {"run": self.run, "key": evaluation.key}
         if evaluation.measure != PROXIES:
             entry |= {"measure": evaluation.measure, "fidelity": evaluation.fidelity}
         entry |= {

@@ -2,6 +2,8 @@
 
 ``SpacePool`` is open-ended. ``BenchmarkPool`` holds the architectures that have a truth: whatever the space's
 operator proposes is mapped to the nearest member (L1 distance of the features) that was not visited yet.
+
+Both keep inside a trust region, if there is one: what lies outside is no member.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nas.core.errors import ZeronasError
+from nas.engine.region import Region
 from spaces.base import Space
 
 __all__ = ["BenchmarkPool", "Pool", "SpacePool"]
@@ -21,11 +24,20 @@ _ATTEMPTS = 200
 
 
 class Pool(ABC):
-    """Source of not yet visited architectures; every method but ``neighbours`` returns None when nothing is left."""
+    """Source of not yet visited architectures; every method but ``neighbours`` returns None when nothing is left.
 
-    def __init__(self, space: Space[Any]) -> None:
-        self.space = space
+    Attributes:
+        turned_away: how many proposals lay outside the region.
+    """
+
+    def __init__(self, space: Space[Any], region: Region | None = None) -> None:
+        self.space, self.region = space, region
         self.visited: set[str] = set()
+        self.turned_away = 0
+
+    def contains(self, architecture: Any) -> bool:
+        """Returns whether an architecture, visited or not, obeys the reduction and lies in the region."""
+        return self.space.contains(architecture) and (self.region is None or self.region.holds(architecture))
 
     @abstractmethod
     def admit(self, architecture: Any) -> Any | None:
@@ -76,30 +88,43 @@ class Pool(ABC):
 
 
 class SpacePool(Pool):
-    """Every member of the space."""
+    """Every member of the space, or of it what lies in the region."""
 
     def admit(self, architecture: Any) -> Any | None:
-        return None if architecture.key in self.visited else architecture
+        if architecture.key in self.visited:
+            return None
+        if self.region is not None and not self.region.holds(architecture):
+            self.turned_away += 1
+            return None
+        return architecture
 
     def sample(self, rng: np.random.Generator) -> Any | None:
-        """Draws an unvisited member; None after 200 draws that were all visited before."""
+        """Draws an unvisited member; None after 200 draws that were all visited before, or outside the region.
+
+        The region holds at least half of the draws, so that the latter alone do not come to 200.
+        """
         for _ in range(_ATTEMPTS):
-            found = self.space.sample(rng)
-            if found.key not in self.visited:
-                return found
+            member = self.admit(self.space.sample(rng))
+            if member is not None:
+                return member
         return None
 
 
 class BenchmarkPool(Pool):
-    """The given members of the space that obey its reduction.
+    """The given members of the space that obey its reduction, and lie in the region.
 
     Raises:
-        ZeronasError: the reduction leaves no member.
+        ZeronasError: reduction and region leave no member.
     """
 
-    def __init__(self, space: Space[Any], architectures: Sequence[Any]) -> None:
-        super().__init__(space)
-        self.members = list({a.key: a for a in reversed(architectures) if space.contains(a)}.values())[::-1]
+    def __init__(self, space: Space[Any], architectures: Sequence[Any], region: Region | None = None) -> None:
+        super().__init__(space, region)
+        members = {a.key: a for a in reversed(architectures) if space.contains(a)}
+        self.members = [a for a in reversed(members.values()) if region is None or region.holds(a)]
+        if members and not self.members:
+            raise ZeronasError(
+                f"None of the benchmark's {len(members)} architectures lies in the region; use region=none."
+            )
         if not self.members:
             raise ZeronasError(
                 f"None of the benchmark's {len(architectures)} architectures obeys the reduction "

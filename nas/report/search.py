@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.files import number, versions, write_csv, write_json, write_text
+from nas.engine.gate import Gate
+from nas.engine.pools import BenchmarkPool, Pool
 from nas.judge.noise import Noise
 from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, find, regrets
 from nas.report import plots
@@ -27,20 +29,22 @@ def report(
     settings: Settings[SearchSettings],
     scored: Sequence[Scored],
     queries: Sequence[Query],
-    pool: Sequence[Any] | None,
+    pool: Pool,
     wall: float,
     note: str = "",
     truth_seconds: float = 0.0,
+    gate: Gate | None = None,
 ) -> dict[str, Any]:
     """Writes everything into the run folder and returns what results.json holds.
 
     Args:
         scored: all evaluated architectures in the order asked.
         queries: the verified ones, in order.
-        pool: members of a closed pool (None: the open space), for the baselines of the regret plot.
+        pool: what was searched, for the baselines of the regret plot.
         wall: seconds this session took, the truth included (a resumed run computes only what was missing).
         note: a warning about the truth, told with it.
         truth_seconds: how many of them the truth took.
+        gate: what made architectures infeasible, if there is one.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
     rated = [_rated(s, fitness) for s in scored]
@@ -49,7 +53,7 @@ def report(
     chosen = None if place is None else scored[place]
     truth = {s.architecture.key: _entry(benchmark, s.architecture) for s in scored}
     labels = list(settings.proxies)
-    _write_table(folder, settings.space, scored, labels, truth)
+    _write_table(folder, settings.space, scored, [*labels, *settings.statistics], truth)
     results: dict[str, Any] = {
         "command": "search",
         "space": settings.space.name,
@@ -59,6 +63,8 @@ def report(
         "fitness": fitness,
         "probe": settings.given.probe.name,
         "pool": settings.given.pool,
+        "gate": None if gate is None else {**gate.to_json(), "refused": _refused(gate, scored)},
+        "region": None if pool.region is None else {**pool.region.to_json(), "turned_away": pool.turned_away},
         "seed": settings.seed,
         "evaluations": len(scored),
         "failures": _failures(scored, fitness),
@@ -89,13 +95,17 @@ def _rated(scored: Scored, fitness: str) -> Rated:
     return Rated(scored.architecture, scores[fitness], scores)
 
 
+def _refused(gate: Gate, scored: Sequence[Scored]) -> int:
+    return sum(bool(gate.refusal(s.evaluation.scores)) for s in scored)
+
+
 def _regrets(
-    settings: Settings[SearchSettings], rated: Sequence[Rated], asked: Sequence[Asked], pool: Sequence[Any] | None
+    settings: Settings[SearchSettings], rated: Sequence[Rated], asked: Sequence[Asked], pool: Pool
 ) -> dict[str, Any]:
-    space = settings.space
+    space, members = settings.space, pool.members if isinstance(pool, BenchmarkPool) else None
     found: Regrets | None = None
     if settings.benchmark is not None:
-        found = regrets(rated, asked, settings.benchmark, space.contains, lambda a: space.counts(a).parameters, pool)
+        found = regrets(rated, asked, settings.benchmark, pool.contains, lambda a: space.counts(a).parameters, members)
     return {} if found is None else vars(found)
 
 
@@ -128,7 +138,7 @@ def _describe(
     chosen: Scored,
     reason: str,
     benchmark: Benchmark | None,
-    pool: Sequence[Any] | None,
+    pool: Pool,
 ) -> dict[str, Any]:
     counts = settings.space.counts(chosen.architecture)
     entry = _entry(benchmark, chosen.architecture)
@@ -156,18 +166,16 @@ def _describe(
 
 
 def _reachable(
-    settings: Settings[SearchSettings], benchmark: Benchmark, entry: Entry, pool: Sequence[Any] | None
+    settings: Settings[SearchSettings], benchmark: Benchmark, entry: Entry, pool: Pool
 ) -> dict[str, Any] | None:
     """Returns the best of the table that this search could have returned, and the regret of a find against it."""
-    space, draws = settings.space, pool is None and SEARCHERS.get(settings.given.searcher.name).only_draws
-    members = None if pool is None else {architecture.key for architecture in pool}
+    closed = isinstance(pool, BenchmarkPool)
+    draws = not closed and SEARCHERS.get(settings.given.searcher.name).only_draws
 
     def can_return(architecture: Any) -> bool:
-        return (
-            architecture.key in members
-            if members is not None
-            else (space.draws if draws else space.contains)(architecture)
-        )
+        if isinstance(pool, BenchmarkPool):
+            return architecture.key in pool.index
+        return pool.contains(architecture) and (not draws or settings.space.draws(architecture))
 
     best = best_reachable(benchmark, can_return)
     if best is None:
@@ -308,9 +316,10 @@ def answer(results: dict[str, Any]) -> list[str]:
         lines.append("found: nothing, no architecture has a score")
     else:
         lines.append(f"found: {chosen['key']} ({chosen['chosen_by']}), {chosen['parameters']:,} parameters")
-        scores = ", ".join(f"{label} {number(value, 6)}" for label, value in chosen["scores"].items())
+        scores = ", ".join(f"{label} {number(chosen['scores'][label], 6)}" for label in results["proxies"])
         lines.append(f"proxy score: {scores}")
         lines += _truth_lines(results, chosen, benchmark)
+    lines += _limit_lines(results)
     failures = ", ".join(f"{count} {reason}" for reason, count in results["failures"].items()) or "none"
     seconds = results["seconds"]
     lines.append(f"evaluated: {results['evaluations']:,} distinct architectures; failures: {failures}")
@@ -319,6 +328,26 @@ def answer(results: dict[str, Any]) -> list[str]:
         f"seconds: {seconds['wall']:.1f} this session{training}; scoring took {seconds['scoring']:.1f} in all, added "
         "up over the evaluations"
     )
+    return lines
+
+
+def _limit_lines(results: dict[str, Any]) -> list[str]:
+    """What kept the search where the sampler's architectures are, if anything did."""
+    lines, gate, region = [], results.get("gate"), results.get("region")
+    if gate is not None:
+        bounds = ", ".join(
+            f"{name} {number(one['lower'], 3)} to {number(one['upper'], 3)}" for name, one in gate["statistics"].items()
+        )
+        lines.append(
+            f"gate: {gate['refused']:,} of {results['evaluations']:,} scored are outside its bounds, and "
+            f"{gate['outside']:,} of the {gate['draws']:,} draws that they were taken from: {bounds}"
+        )
+    if region is not None:
+        lines.append(
+            f"region: {region['turned_away']:,} proposals were turned away, being further than "
+            f"{number(region['reach'])} from the sampler's architectures (L1 distance of features to the fifth nearest "
+            f"of {region['draws']:,} draws, of which {100 * region['held']:.1f}% are inside)"
+        )
     return lines
 
 

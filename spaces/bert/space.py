@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from spaces.bert.language_model import MaskedModel
     from spaces.protocol import Protocol
+    from spaces.record import Probe
 
 __all__ = ["BertSpace"]
 
@@ -84,6 +85,12 @@ class BertSpace(Space[BertConfig]):
         self.vocabulary = vocabulary
         self.rule = rule or Rule()
         self._known_columns: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
+
+    def gate(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
+        """Sizes of the outputs of the layers that every configuration has, and the gradient of the input."""
+        layers = range(1, min(DEPTHS) + 1)
+        sizes = {f"state_size_{layer}": {"name": "state_size", "layer": layer} for layer in layers}
+        return {**sizes, "input_gradient": {"name": "input_gradient"}}
 
     @property
     def feature_specs(self) -> Mapping[str, Feature]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import optuna
 
     from spaces.protocol import Protocol
+    from spaces.record import Probe
     from spaces.rnn.language_model import WordModel
     from spaces.rnn.module import CellRNN
 
@@ -61,6 +62,14 @@ class RNNSpace(Space[Cell]):
     def known(self) -> Mapping[str, Cell]:
         """The hand-written cells of NAS-Bench-NLP: RNN, LSTM, GRU."""
         return {name: named_cell(name) for name in NAMED_CELLS}
+
+    def gate(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
+        """Sizes of the states of each layer, their gradients over the steps, and the gradient of the input."""
+        assert isinstance(probe, RNNProbe)
+        layers = range(1, len(probe.hidden) + 1)
+        kinds = ("state_size", "state_gradient")
+        ofs = {f"{name}_{layer}": {"name": name, "layer": layer} for name in kinds for layer in layers}
+        return {**ofs, "input_gradient": {"name": "input_gradient"}}
 
     @property
     def feature_specs(self) -> Mapping[str, Feature]:
