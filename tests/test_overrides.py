@@ -217,6 +217,17 @@ NAMED = [
     (("search", f"data_dir={LONG}", "pool=benchmark"), "The data folder 'nnnn"),
     (("search", "queries=-1"), "zeronas search needs queries to be a whole number of 0 or more or null, but got -1."),
     (
+        ("search", "gate=sampler", "gate.tail=0.5"),
+        "zeronas search needs gate.tail to be a number from 0 to below 0.5, but got 0.5.",
+    ),
+    (
+        ("search", "region=sampler", "region.share=0.4"),
+        "zeronas search needs region.share to be a number from 0.5 to 1, but got 0.4.",
+    ),
+    (("search", "region=sample"), "Unknown region 'sample'. Did you mean 'sampler'? Available: none, sampler."),
+    (("search", "gate=sampler", "gate.name=random"), "Unknown gate.name 'random' of zeronas search. Available: none"),
+    (("search", "gate.tail=0.1"), "'gate.tail' is not available here: it belongs to another option"),
+    (
         ("score", "arch=RNN", "draw=true"),
         "zeronas score needs draw to be the name of a file or folder or null, but got",
     ),

@@ -132,6 +132,7 @@ BAD = [
     (("search", "space=stack", "probe.stack.stepz=5"), "The probe of space 'stack' has no option 'stepz'. Did you me"),
     (("search", "space=stack", "proxy=swap"), "Proxy 'swap' needs activations, which the probe of space 'stack' does"),
     (("search", "space=stack", "benchmark=mini_rnn"), "Benchmark 'mini_rnn' holds architectures of space 'rnn', but "),
+    (("search", "space=stack", "gate=sampler"), "gate=sampler needs statistics to look at, but space 'stack' names n"),
     (("search", "space=stak"), "Unknown space 'stak'. Did you mean 'stack'? Available: bert, rnn, stack."),
     (
         ("score", "space=stack"),

@@ -346,7 +346,7 @@ def _limit_lines(results: dict[str, Any]) -> list[str]:
         lines.append(
             f"region: {region['turned_away']:,} proposals were turned away, being further than "
             f"{number(region['reach'])} from the sampler's architectures (L1 distance of features to the fifth nearest "
-            f"of {region['draws']:,} draws, of which {100 * region['held']:.1f}% are inside)"
+            f"of {region['draws']:,} draws, or to a known one); {100 * region['held']:.1f}% of the draws are inside"
         )
     return lines
 

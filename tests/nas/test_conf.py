@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import spaces
 from experiments.commands import search as app
 from experiments.composition import folders
 from nas import search
+from nas.engine.gate import GateSettings
 from nas.engine.pools import SpacePool
+from nas.engine.region import RegionSettings
 from nas.search.base import SEARCHERS
 from nas.settings import SearchSettings, make
 from nas.truth.benchmarks import BENCHMARKS
@@ -49,6 +52,16 @@ def test_a_searchers_options_are_its_constructors(name: str, composed: Any) -> N
     config = composed("search", f"searcher={name}")
     options = dict(config["searcher"])
     search.get(options.pop("name"), SpacePool(make(config, SearchSettings).space), 0, **options)
+
+
+@pytest.mark.parametrize("group", ["gate", "region"])
+def test_a_limits_options_are_its_settings(group: str, composed: Any) -> None:
+    kind = {"gate": GateSettings, "region": RegionSettings}[group]
+    for name in names(group):
+        given = getattr(make(composed("search", f"{group}={name}"), SearchSettings).given, group)
+        assert given == kind(name) and given.is_open == (name == "none")
+    chosen = composed("search", f"{group}=sampler")[group]
+    assert set(chosen) == {field.name for field in dataclasses.fields(kind)}
 
 
 @pytest.mark.parametrize("name", names("probe"))
@@ -87,5 +100,13 @@ def test_identity_leaves_out_what_does_not_change_the_scores(composed: Any) -> N
     same = ("budget=7", "verify=3", "queries=5", "executor.workers=2", "fresh=true", "run.root=elsewhere", "data_dir=x")
     for override in same:
         assert identified(override) == base
-    for override in ("seed=1", "proxy=random", "probe.rnn.steps=9", "batch=8", "pool=benchmark", "device=cuda"):
+    for override in (
+        "seed=1",
+        "proxy=random",
+        "probe.rnn.steps=9",
+        "batch=8",
+        "pool=benchmark",
+        "device=cuda",
+        "gate=sampler",
+    ):
         assert identified(override) != base

@@ -69,6 +69,27 @@ def test_killed_three_times_and_with_two_workers_the_table_is_byte_identical(tmp
     assert finish(tmp_path / "two", "budget=240", "executor.workers=2", *SMALL) == whole
 
 
+GUARDED = [*SMALL, "gate=sampler", "gate.draws=60", "region=sampler", "region.draws=60", "region.share=0.9"]
+
+
+def test_gate_and_region_are_those_of_the_uninterrupted_run(tmp_path: Path) -> None:
+    """Killed at the first answer with one worker and among the mutants with two, which then end it."""
+    whole = finish(tmp_path / "whole", "budget=90", *GUARDED)
+    assert b"outside the gate: " in whole
+    killed, two = tmp_path / "killed", "executor.workers=2"
+    assert start(killed, "budget=90", *GUARDED, kill=("line", 1))[0] == -signal.SIGKILL
+    bounds = killed / "gate.json"
+    written = bounds.stat().st_ino, bounds.stat().st_mtime_ns
+    assert bounds.read_bytes() == (tmp_path / "whole" / "gate.json").read_bytes()
+    assert start(killed, "budget=90", two, *GUARDED, kill=("line", 50))[0] == -signal.SIGKILL
+    assert finish(killed, "budget=90", two, *GUARDED) == whole
+    assert written == (bounds.stat().st_ino, bounds.stat().st_mtime_ns)  # it was read, and not made again
+    limits = [json.loads((f / "results.json").read_text(encoding="utf-8")) for f in (killed, tmp_path / "whole")]
+    assert limits[0]["gate"] == limits[1]["gate"] and limits[0]["region"] == limits[1]["region"]
+    assert finish(tmp_path / "two", "budget=90", two, *GUARDED) == whole
+    assert (tmp_path / "two" / "gate.json").read_bytes() == bounds.read_bytes()
+
+
 TABLE = ["benchmark=mini_rnn", "pool=benchmark", "budget=40", "verify=8", "batch=3", *SMALL[:2]]
 
 
