@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le, MinLen
 
 import proxies
 import spaces
@@ -26,6 +26,7 @@ from nas.core.options import (
     Choice,
     Count,
     Device,
+    Fidelity,
     Folder,
     NotNegative,
     OpenShare,
@@ -39,6 +40,8 @@ from nas.core.options import (
 from nas.engine.evaluate import Task
 from nas.engine.gate import GateSettings, statistics
 from nas.engine.region import RegionSettings
+from nas.search import SEARCHERS
+from nas.search.funnel import Finalists
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark
 from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
@@ -65,7 +68,10 @@ __all__ = [
 
 #: keys that do not change what an architecture scores or which are asked for
 _NOT_IDENTITY = frozenset(
-    {"budget", "verify", "queries", "executor", "run", "fresh", "data_dir", "baselines", "resamples", "truth"}
+    {
+        *("budget", "verify", "finalists", "rungs", "eta", "queries", "truth"),
+        *("executor", "run", "fresh", "data_dir", "baselines", "resamples"),
+    }
 )
 
 
@@ -138,6 +144,9 @@ class SearchSettings(SharedSettings):
     budget: Size
     batch: Size
     verify: Count
+    finalists: Finalists
+    rungs: Annotated[tuple[Fidelity, ...], MinLen(1)]
+    eta: Annotated[float, Gt(1), Le(1000)]
     queries: Count | None = None
     truth: Literal["table", "train"]
 
@@ -274,15 +283,27 @@ class Settings(Generic[S]):
         gate = getattr(self.given, "gate", None)
         return {} if gate is None or gate.is_open else statistics(self.space, self.probe)
 
+    @cached_property
+    def views(self) -> Mapping[str, Proxy]:
+        """Label -> proxy of what the searcher learns from beside the proxies; none for most searchers."""
+        given = self.given
+        if not isinstance(given, SearchSettings) or not SEARCHERS.get(given.searcher.name).wants_views:
+            return {}
+        made = {}
+        for label, options in self.space.views(self.probe).items():
+            rest = {name: value for name, value in options.items() if name != "name"}
+            made[f"view_{label}"] = proxies.get(options["name"], self.space.name, **rest)
+        return made
+
     def task(self, extra: Sequence[str] = ()) -> Task:
         """Returns the evaluation task, with further proxies (by name, default options) behind those asked for.
 
-        What a gate looks at is measured too, behind all proxies.
+        What a gate looks at and what a surrogate learns from are measured too, behind all proxies.
         """
         wanted = dict(self.proxies)
         for name in extra:
             wanted.setdefault(name, proxies.get(name, self.space.name))
-        wanted |= self.statistics
+        wanted |= {**self.statistics, **self.views}
         return Task(self.space, self.probe, wanted, self.seed, self.given.device, self.given.executor.timeout)
 
     def needed_truth(self) -> Benchmark:

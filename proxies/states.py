@@ -11,9 +11,9 @@ failures.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from nas.core.options import Size, validated
+from nas.core.options import Count, Size, validated
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record
 from proxies.jacobian import require_finite_states
 
@@ -64,14 +64,16 @@ class _OfLayer(Proxy):
 class StateSize(_OfLayer):
     """log10 of the standard deviation of one layer's states, the median over its units.
 
-    Of cells it is that of the states after the last step over the examples; where there are no steps (an encoder), that
-    of the layer's output over positions and examples.
+    Of cells it is that of the states after the last step, or after the first, over the examples; where there are no
+    steps (an encoder), that of the layer's output over positions and examples. After the first step it says how much
+    of one input reaches the output at once.
 
     Args:
         layer: which layer, counted from 1.
+        step: "last" or "first".
 
     Raises:
-        ZeronasError: there is no such layer number.
+        ZeronasError: an argument is out of its range.
     """
 
     name = "state_size"
@@ -79,17 +81,33 @@ class StateSize(_OfLayer):
     source = "a check of this project"
     needs = frozenset({"forward"})
 
+    @validated
+    def __init__(self, layer: Size = 1, step: Literal["last", "first"] = "last") -> None:
+        super().__init__(layer)
+        self.step = step
+
     def __call__(self, record: Record) -> float:
-        """Returns it for the states (B, d) after the last step, or for the output (T, B, d)."""
+        """Returns it for the states (B, d) after the step, or for the output (T, B, d)."""
         require_finite_states(record)
         states = self._require_layer(record.final or record.hidden)
+        if self.step == "first" and record.final:
+            hidden = self._require_layer(record.hidden)  # h_0 before each step
+            states = hidden[1] if len(hidden) > 1 else states
         spread = states.double().reshape(-1, states.shape[-1]).std(dim=0, correction=0)  # (n, d) -> (d,)
         return _log10(float(spread.median()), "hidden states", "states do not differ")
 
 
 @PROXIES.register("input_gradient")
 class InputGradient(Proxy):
-    """log10 of the mean absolute gradient of the last layer's output at the embedding: the response to the input."""
+    """log10 of the mean absolute gradient of the last layer's output at the embedding: the response to the input.
+
+    Args:
+        lag: of the input that many steps before the last one alone, so 0 is the last input, which reaches one output
+            of a cell; None: of all inputs.
+
+    Raises:
+        ZeronasError: there is no such lag.
+    """
 
     name = "input_gradient"
     title = "input gradient"
@@ -97,12 +115,21 @@ class InputGradient(Proxy):
     needs = frozenset({"forward", "backward"})
     layers = 1
 
+    @validated
+    def __init__(self, lag: Count | None = None) -> None:
+        self.lag = lag
+
     def __call__(self, record: Record) -> float:
         """Returns it for the gradient (T, B, E)."""
         require_finite_states(record)
-        if record.embedding_grad is None:
+        gradient = record.embedding_grad
+        if gradient is None:
             raise ProxyFailure("the pass made no input gradients")
-        return _log10(_mean_size(record.embedding_grad), "input gradients", "input gradients are zero")
+        if self.lag is not None:
+            if self.lag >= len(gradient):
+                raise ProxyFailure("the pass has fewer steps")
+            gradient = gradient[len(gradient) - 1 - self.lag]
+        return _log10(_mean_size(gradient), "input gradients", "input gradients are zero")
 
 
 @PROXIES.register("state_gradient")

@@ -162,6 +162,13 @@ class Space(ABC, Generic[A]):
         """
         return {}
 
+    def views(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
+        """Returns the cheap proxies from which a surrogate of the truth learns, in the form of ``gate``.
+
+        They are of as many layers as the probe has. None by default: then a surrogate knows proxies and features only.
+        """
+        return {}
+
     @property
     @abstractmethod
     def feature_specs(self) -> Mapping[str, Feature]:

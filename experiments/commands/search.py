@@ -20,7 +20,8 @@ from nas.engine.region import Region
 from nas.engine.run import search
 from nas.engine.trials import PROXIES, TRUTH, Measure
 from nas.report.search import answer, report
-from nas.search.stages import Stages, Verify
+from nas.search.funnel import Funnel
+from nas.search.stages import Stages
 from nas.settings import SearchSettings, Settings, make
 from nas.truth.benchmarks import MiniTable
 from nas.truth.measures import TableTruth, TrainingTruth, corpus_note
@@ -36,7 +37,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: any setting is wrong, or the run folder cannot be used.
     """
     settings = make(config, SearchSettings)
-    given, k, queries = settings.given, settings.given.verify, _queries(settings)
+    given = settings.given
+    funnel = _funnel(settings)
+    queries = _queries(settings, funnel)
     if queries > 0:
         settings.needed_truth()
     elif settings.trains:
@@ -53,7 +56,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
                 measures[TRUTH] = _truth(settings, Path(given.run.root))
-            stages = Stages(searcher, Verify(k)) if k else searcher
+            stages = searcher if funnel is None else Stages(searcher, funnel)
             results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, given.batch)
         labels = [*settings.proxies, *settings.statistics]
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
@@ -66,22 +69,37 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return answers
 
 
-def _queries(settings: Settings[SearchSettings]) -> int:
-    """Returns the budget of truths: ``queries``, or as many as are verified.
+def _funnel(settings: Settings[SearchSettings]) -> Funnel | None:
+    """Returns the last stage, if there is to be one."""
+    given = settings.given
+    if not given.verify:
+        return None
+    # a searcher that asks for truths has had its finalists trained for a share of the protocol already
+    begun = float(given.searcher.options.get("fidelity", 0.0))
+    return Funnel(settings.space, given.verify, given.rungs, given.eta, given.finalists, begun, settings.seed)
+
+
+def _queries(settings: Settings[SearchSettings], funnel: Funnel | None) -> float:
+    """Returns the budget of truths in trainings: ``queries``, or what the finalists take.
 
     Raises:
         ZeronasError: the searcher asks for truths and has no budget of them, or there is one and nothing asks.
     """
     given, name = settings.given, settings.given.searcher.name
-    asks = searchers.SEARCHERS.get(name).asks_truth
+    asks, reserved = searchers.SEARCHERS.get(name).asks_truth, 0.0 if funnel is None else funnel.reserve
     if asks and not given.queries:
         raise ZeronasError(f"Searcher '{name}' asks for truths while it searches; say how many with queries=N.")
-    if given.queries and not asks and not given.verify:
+    if given.queries and not asks and funnel is None:
         raise ZeronasError(
             f"queries={given.queries} truths may be asked for, but searcher '{name}' asks for none; verify=K asks for "
             "those of the K best."
         )
-    return given.verify if given.queries is None else given.queries
+    if asks and given.queries and reserved >= given.queries:
+        raise ZeronasError(
+            f"The finalists (verify={given.verify}, rungs={list(given.rungs)}) take {reserved:g} trainings, which "
+            f"leaves none of queries={given.queries} to searcher '{name}'."
+        )
+    return reserved if given.queries is None else float(given.queries)
 
 
 def _pool(settings: Settings[SearchSettings]) -> Pool:

@@ -30,6 +30,7 @@ __all__ = [
     "Choice",
     "Count",
     "Device",
+    "Fidelity",
     "Folder",
     "NotNegative",
     "OpenShare",
@@ -79,6 +80,7 @@ Count = Annotated[int, Ge(0), Le(_LARGEST)]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
 Share = Annotated[float, Ge(0), Le(1)]
 OpenShare = Annotated[float, Gt(0), Lt(1)]
+Fidelity = Annotated[float, Gt(0), Le(1)]
 Positive = Annotated[float, Gt(0), Le(1e9)]
 NotNegative = Annotated[float, Ge(0), Le(1e9)]
 #: a folder or a file by name; the command line reads 2026 as a number, which is a name here

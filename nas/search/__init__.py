@@ -6,10 +6,23 @@ from typing import Any
 
 from nas.core.options import construct
 from nas.engine.pools import Pool
-from nas.search import evolution, local, optuna, random, stages
+from nas.search import bayes, evolution, funnel, local, optuna, random, stages
 from nas.search.base import SEARCHERS, Result, Searcher, Trial
 
-__all__ = ["SEARCHERS", "Result", "Searcher", "Trial", "evolution", "get", "local", "optuna", "random", "stages"]
+__all__ = [
+    "SEARCHERS",
+    "Result",
+    "Searcher",
+    "Trial",
+    "bayes",
+    "evolution",
+    "funnel",
+    "get",
+    "local",
+    "optuna",
+    "random",
+    "stages",
+]
 
 
 def get(name: str, pool: Pool, seed: int, /, **options: Any) -> Searcher:

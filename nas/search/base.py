@@ -40,6 +40,8 @@ class Searcher(ABC):
     only_draws: ClassVar[bool] = False
     #: whether it asks for truths itself, so that it needs a benchmark and a budget of them (``queries=N``)
     asks_truth: ClassVar[bool] = False
+    #: whether it learns from the space's views, which are then scored beside the proxies (see ``Space.views``)
+    wants_views: ClassVar[bool] = False
 
     @validated
     def __init__(self, pool: Pool, seed: Seed) -> None:

@@ -71,6 +71,26 @@ class RNNSpace(Space[Cell]):
         ofs = {f"{name}_{layer}": {"name": name, "layer": layer} for name in kinds for layer in layers}
         return {**ofs, "input_gradient": {"name": "input_gradient"}}
 
+    def views(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
+        """Hidden covariance of each layer on both axes, sizes of states after first and last step, gradients of inputs.
+
+        What of an input reaches the output at once (first step, lag 0), and what of it is left later, add most to a
+        surrogate of NAS-Bench-NLP's losses (on the half whose keys have an even SHA-256).
+        """
+        assert isinstance(probe, RNNProbe)
+        found: dict[str, dict[str, Any]] = {}
+        for layer in range(1, len(probe.hidden) + 1):
+            covariance = {"name": "hidden_covariance", "layer": layer}
+            found[f"covariance_units_{layer}"] = covariance
+            found[f"covariance_examples_{layer}"] = {**covariance, "axis": "examples", "variant": "corrected"}
+            for step in ("first", "last"):
+                found[f"state_size_{step}_{layer}"] = {"name": "state_size", "layer": layer, "step": step}
+            found[f"state_gradient_{layer}"] = {"name": "state_gradient", "layer": layer}
+        for lag in (0, 1, 2, 4, 8):
+            if lag < probe.steps:
+                found[f"input_gradient_{lag}"] = {"name": "input_gradient", "lag": lag}
+        return {**found, "input_gradient": {"name": "input_gradient"}}
+
     @property
     def feature_specs(self) -> Mapping[str, Feature]:
         """Hidden states, nodes, depth, width, operation counts, output operation, state growth, parameters."""

@@ -1,0 +1,157 @@
+"""Bayesian optimisation of the truth: a surrogate over cheap views of untrained architectures, the proxy in its mean.
+
+Sources: Kandasamy et al. 2018 (arXiv 1802.07191) and White et al. 2021 (BANANAS, arXiv 1910.11858) for surrogates in
+architecture search; Abdelfattah et al. 2021 (arXiv 2101.08134) for starting from the proxy's best; Ginsbourger et al.
+2010 (kriging believer) for batches. Views and the proxy's place in the mean are this project's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nas.core import seeds
+from nas.core.errors import ZeronasError
+from nas.core.options import Count, Fidelity, Seed, Size, validated
+from nas.engine.pools import Pool
+from nas.engine.trials import PROXIES, TRUTH, Left, Result, Trial
+from nas.search.base import SEARCHERS, Searcher
+
+if TYPE_CHECKING:
+    from nas.search.surrogate import Candidates
+
+__all__ = ["BayesSearch"]
+
+
+@SEARCHERS.register("bayes")
+class BayesSearch(Searcher):
+    """Asks for the truths of which a surrogate expects the greatest improvement.
+
+    Candidates are drawn and scored first: ``drawn`` of them, or all members of a closed pool. The first truths are
+    those of the proxy's best, and of some candidates at random, without which the surrogate would know only what the
+    proxy's top is like. Then each round adds mutants of the best by truth to the candidates, and asks for the truths
+    of the highest expected improvement. A training that diverged is told to the surrogate as the worst it tells apart.
+
+    Args:
+        model: "gp", a Gaussian process whose mean is linear in the proxy, or "forest", extremely randomised trees.
+        drawn: candidates drawn first.
+        start: truths asked of the proxy's best, best first.
+        spread: truths asked of candidates at random.
+        children: mutants that join the candidates before each round.
+        parents: how many of the best by truth they are made of.
+        together: truths of one round, which can be made side by side.
+        fidelity: share of the training protocol after which truths are taken.
+    """
+
+    name = "bayes"
+    asks_truth = True
+    wants_views = True
+
+    @validated
+    def __init__(
+        self,
+        pool: Pool,
+        seed: Seed,
+        model: Literal["gp", "forest"] = "gp",
+        drawn: Size = 1000,
+        start: Count = 5,
+        spread: Count = 5,
+        children: Count = 50,
+        parents: Size = 5,
+        together: Size = 1,
+        fidelity: Fidelity = 1.0,
+    ) -> None:
+        super().__init__(pool, seed)
+        if start + spread == 0:
+            raise ZeronasError("Searcher 'bayes' needs a first truth: start or spread of 1 or more, but both are 0.")
+        self.model: Literal["gp", "forest"] = model
+        self.start, self.spread, self.children, self.parents = start, spread, children, parents
+        self.together, self.fidelity = together, fidelity
+        self._wanted = drawn if pool.size is None else pool.size  # to be scored before the next truth is asked for
+        self._scored: dict[str, Result] = {}
+        self._truths: dict[str, float] = {}
+        self._unknown: set[str] = set()
+
+    def ask(self, n: int, left: Left) -> list[Trial]:
+        """Returns candidates to score until there are as many as wanted, then the truths of a round."""
+        missing = self._wanted - len(self._scored)
+        if missing > 0:
+            candidates = super().ask(min(n, missing), left)
+            if candidates:
+                return candidates
+        affordable = int((left.get(TRUTH, 0.0) + 1e-9) / self.fidelity)
+        keys = self._chosen(min(self.together, affordable)) if affordable else []
+        return [Trial(self._scored[key].architecture, TRUTH, self.fidelity) for key in keys]
+
+    def _propose(self) -> Any | None:
+        rng = self._rng()
+        best = sorted((key for key in self._truths if self._truths[key] > -math.inf), key=lambda k: -self._truths[k])
+        if len(self._truths) < self.start + self.spread or not best:
+            return self.pool.sample(rng)
+        parent = self._scored[best[int(rng.integers(min(self.parents, len(best))))]].architecture
+        child = self.pool.mutate(parent, rng)
+        # half of them are two edits away, so that a better one behind a worse neighbour can be reached
+        return self.pool.mutate(child, rng) if child is not None and rng.random() < 0.5 else child
+
+    def tell(self, results: Sequence[Result]) -> None:
+        """Takes in scores and truths; after truths, the next round's mutants are wanted."""
+        for result in results:
+            key = result.architecture.key
+            if result.trial.measure == PROXIES:
+                self._scored[key] = result
+            elif result.trial.fidelity == self.fidelity:
+                if result.known and result.truth is not None:
+                    self._truths[key] = result.truth.fitness
+                else:
+                    self._unknown.add(key)
+        if self._truths and results and results[0].trial.measure == TRUTH:
+            self._wanted = len(self._scored) + self.children
+
+    def _chosen(self, most: int) -> list[str]:
+        """Returns the keys of up to ``most`` candidates whose truths are asked for next."""
+        asked = self._truths.keys() | self._unknown
+        keys = [key for key, result in self._scored.items() if result.fitness > -math.inf]
+        open_ = [key for key in keys if key not in asked]
+        first = self.start + self.spread - len(self._truths)
+        if first > 0 or not any(value > -math.inf for value in self._truths.values()):
+            return self._first(open_)[: min(most, max(first, 1))]
+        return self._expected(keys, most)
+
+    def _first(self, open_: list[str]) -> list[str]:
+        order = sorted(open_, key=lambda key: -self._scored[key].fitness)  # stable: ties keep their order
+        best = order[: max(0, self.start - len(self._truths))]
+        rest = [key for key in open_ if key not in set(best)]
+        rng = seeds.generator(self.seed, "searcher", self.name, "spread", len(self._truths) + len(self._unknown))
+        return best + [rest[i] for i in rng.permutation(len(rest))]
+
+    def _expected(self, keys: list[str], most: int) -> list[str]:
+        """Returns the candidates of the highest expected improvement.
+
+        Each further one of a round is chosen as if the ones before it had come out as predicted.
+        """
+        from nas.search.surrogate import expected_improvement, levelled, predict  # scikit-learn takes a second
+
+        place = {key: i for i, key in enumerate(keys)}
+        candidates = self._candidates(keys)
+        known = [place[key] for key in self._truths if key in place]
+        truths = levelled([self._truths[keys[i]] for i in known])
+        free = np.array([key not in self._truths and key not in self._unknown for key in keys])
+        chosen: list[str] = []
+        while len(chosen) < most and free.any():
+            mean, deviation = predict(self.model, candidates, known, truths, self.seed + len(self._truths))
+            gain = np.where(free, expected_improvement(mean, deviation, float(truths.max())), -np.inf)
+            at = int(np.argmax(gain))
+            chosen.append(keys[at])
+            known, truths, free[at] = [*known, at], np.append(truths, mean[at]), False
+        return chosen
+
+    def _candidates(self, keys: Sequence[str]) -> Candidates:
+        from nas.search.surrogate import Candidates
+
+        labels = [label for label in self._scored[keys[0]].scores if label != TRUTH]
+        scores = [[s.scores[label].value for label in labels] for s in (self._scored[key] for key in keys)]
+        features = [self.pool.space.features(self._scored[key].architecture) for key in keys]
+        return Candidates(np.array(scores, dtype=float), np.stack(features))
