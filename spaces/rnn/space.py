@@ -64,12 +64,14 @@ class RNNSpace(Space[Cell]):
         return {name: named_cell(name) for name in NAMED_CELLS}
 
     def gate(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
-        """Sizes of the states of each layer, their gradients over the steps, and the gradient of the input."""
+        """Sizes of the states of each layer, and the gradient of the input.
+
+        Not that over the steps: where states multiply, nothing depends on a first state of zero, and such cells train.
+        """
         assert isinstance(probe, RNNProbe)
         layers = range(1, len(probe.hidden) + 1)
-        kinds = ("state_size", "state_gradient")
-        ofs = {f"{name}_{layer}": {"name": name, "layer": layer} for name in kinds for layer in layers}
-        return {**ofs, "input_gradient": {"name": "input_gradient"}}
+        sizes = {f"state_size_{layer}": {"name": "state_size", "layer": layer} for layer in layers}
+        return {**sizes, "input_gradient": {"name": "input_gradient"}}
 
     def views(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
         """Hidden covariance of each layer on both axes, sizes of states after first and last step, gradients of inputs.

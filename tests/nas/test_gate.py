@@ -96,7 +96,7 @@ def test_known_cells_are_inside_whatever_the_draws(hidden: tuple[int, ...]) -> N
     for seed in range(20):
         scoring = task(seed, hidden=list(hidden))
         made = gate(scoring, GateSettings("sampler", tail=0.25, draws=20))
-        assert len(made.bounds) == 2 * len(hidden) + 1 and made.known == ("RNN", "LSTM", "GRU")
+        assert len(made.bounds) == len(hidden) + 1 and made.known == ("RNN", "LSTM", "GRU")
         for cell in SPACE.known.values():
             scores = scoring(cell).scores
             assert made.refusal(scores) == ""
@@ -212,7 +212,7 @@ def test_evolution_finds_nothing_outside_gate_and_region(tmp_path: Path, compose
     overrides = ("budget=300", "searcher.population=30", "searcher.tournament=10", "region.share=0.5")
     results = app.run(composed("search", f"run.dir={tmp_path}", *SMALL, *overrides))
     bounds = json.loads((tmp_path / "gate.json").read_text(encoding="utf-8"))["statistics"]
-    assert list(bounds) == ["state_size_1", "state_gradient_1", "input_gradient"]
+    assert list(bounds) == ["state_size_1", "input_gradient"]
     inside, refused, found = 0, Counter[str](), rows(tmp_path)
     for row in found:
         values = {name: row[f"gate:{name}"] for name in bounds}
