@@ -72,6 +72,7 @@ class BayesSearch(Searcher):
         self.together, self.fidelity = together, fidelity
         self._wanted = drawn if pool.size is None else pool.size  # to be scored before the next truth is asked for
         self._scored: dict[str, Result] = {}
+        self._rows: dict[str, tuple[list[float | None], np.ndarray]] = {}  # key -> scores and features
         self._truths: dict[str, float] = {}
         self._unknown: set[str] = set()
 
@@ -102,6 +103,8 @@ class BayesSearch(Searcher):
             key = result.architecture.key
             if result.trial.measure == PROXIES:
                 self._scored[key] = result
+                scores = [score.value for label, score in result.scores.items() if label != TRUTH]
+                self._rows[key] = scores, self.pool.space.features(result.architecture)
             elif result.trial.fidelity == self.fidelity:
                 if result.known and result.truth is not None:
                     self._truths[key] = result.truth.fitness
@@ -132,7 +135,7 @@ class BayesSearch(Searcher):
 
         Each further one of a round is chosen as if the ones before it had come out as predicted.
         """
-        from nas.search.surrogate import expected_improvement, levelled, predict  # scikit-learn takes a second
+        from nas.search.surrogate import levelled, predict  # scikit-learn takes a second to import
 
         place = {key: i for i, key in enumerate(keys)}
         candidates = self._candidates(keys)
@@ -142,16 +145,19 @@ class BayesSearch(Searcher):
         chosen: list[str] = []
         while len(chosen) < most and free.any():
             mean, deviation = predict(self.model, candidates, known, truths, self.seed + len(self._truths))
-            gain = np.where(free, expected_improvement(mean, deviation, float(truths.max())), -np.inf)
-            at = int(np.argmax(gain))
+            at = int(np.argmax(np.where(free, self._gain(mean, deviation, float(truths.max())), -np.inf)))
             chosen.append(keys[at])
             known, truths, free[at] = [*known, at], np.append(truths, mean[at]), False
         return chosen
 
+    def _gain(self, mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
+        """Returns how much each candidate is worth asking for, of the surrogate's prediction."""
+        from nas.search.surrogate import expected_improvement
+
+        return expected_improvement(mean, deviation, best)
+
     def _candidates(self, keys: Sequence[str]) -> Candidates:
         from nas.search.surrogate import Candidates
 
-        labels = [label for label in self._scored[keys[0]].scores if label != TRUTH]
-        scores = [[s.scores[label].value for label in labels] for s in (self._scored[key] for key in keys)]
-        features = [self.pool.space.features(self._scored[key].architecture) for key in keys]
+        scores, features = zip(*(self._rows[key] for key in keys), strict=True)
         return Candidates(np.array(scores, dtype=float), np.stack(features))

@@ -92,6 +92,21 @@ class BertSpace(Space[BertConfig]):
         sizes = {f"state_size_{layer}": {"name": "state_size", "layer": layer} for layer in layers}
         return {**sizes, "input_gradient": {"name": "input_gradient"}}
 
+    def views(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
+        """Sizes from shapes, capacities, softmax confidence, hidden covariance and sizes of the outputs."""
+        found: dict[str, dict[str, Any]] = {
+            name: {"name": name} for name in ("parameters", "flops", "depth", "zerolm", "nsc")
+        }
+        found["softmax_confidence"] = {"name": "softmax_confidence", "normalised": False}
+        for layer in range(1, min(DEPTHS) + 1):
+            found[f"hidden_covariance_{layer}"] = {
+                "name": "hidden_covariance",
+                "layer": layer,
+                "variant": "corrected",
+            }
+            found[f"state_size_{layer}"] = {"name": "state_size", "layer": layer}
+        return found
+
     @property
     def feature_specs(self) -> Mapping[str, Feature]:
         """The fields of a configuration, and how many of its layers have a given value of some of them."""
