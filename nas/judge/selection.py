@@ -15,7 +15,7 @@ A training that diverged has no value, so no mean over values can count it. It c
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy as np
 from nas.core import seeds
 from nas.judge.statistics import interval, tied_last
 
-__all__ = ["LEAST", "BestN", "Block", "Point", "Selection", "blocks", "oracle", "quantile", "selection", "sizes"]
+__all__ = ["LEAST", "BestN", "Point", "Selection", "oracle", "selection", "sizes"]
 
 #: fewest architectures that a curve is drawn of
 LEAST = 10
@@ -232,86 +232,3 @@ def _refined(columns: np.ndarray, ties: np.ndarray, grid: np.ndarray, at: int) -
     between = np.union1d(np.linspace(first, last, 64).round().astype(int), grid[at])
     curve = _expected(_steps(columns, ties, np.ones(len(ties), dtype=int)), _below(between, len(ties)))[0]
     return int(between[_peak(curve)])
-
-
-# ------------------------------------------------------------------------------------------------- adaptive searches
-
-
-@dataclass(frozen=True)
-class Block:
-    """Evaluations ``first`` to ``last`` of a search, counted from 1, in the order asked.
-
-    Attributes:
-        known: how many of them the table holds, ``diverged`` of these without a value.
-        quantile: mean quantile of their truth among the table's, NaN where none is known.
-        best: place of the best by proxy so far, counted from 1; None where all failed.
-        best_known: whether there is a truth of it, a divergence included.
-        best_truth: the truth of it, None without one.
-        best_quantile: its quantile among the table's, NaN where it is not known.
-    """
-
-    first: int
-    last: int
-    known: int
-    diverged: int
-    quantile: float
-    best: int | None
-    best_known: bool
-    best_truth: float | None
-    best_quantile: float
-
-
-def quantile(truth: float | None, reference: Values, member: bool = True) -> float:
-    """Returns the quantile of a truth among those of a table: the share of them that is worse, and half of its equals.
-
-    Args:
-        truth: higher is better, None where the training diverged.
-        reference: the table's.
-        member: whether it is one of them, and so not among those that it is compared with.
-    """
-    worse = sum(truth is not None and (one is None or one < truth) for one in reference)
-    equal = sum(one == truth for one in reference) - member
-    return (worse + equal / 2) / (len(reference) - member) if len(reference) > member else math.nan
-
-
-def blocks(
-    scores: Values,
-    known: Mapping[int, float | None],
-    reference: Values,
-    chosen: Collection[int] = (),
-    count: int = 10,
-) -> list[Block]:
-    """Returns the course of a search whose draws depend on what it heard, in up to ``count`` blocks of equal size.
-
-    Args:
-        scores: of all evaluations in the order asked, higher is better, None for a failure.
-        known: place of an evaluation, from 0 -> its truth, higher is better, None where it diverged.
-        reference: truths of the table.
-        chosen: places of those whose truth is known because they scored best: they are no sample of their block, and
-            take no part in its mean. They are not in the table.
-    """
-    ends = np.unique(np.linspace(0, len(scores), min(count, len(scores)) + 1).round().astype(int))
-    places = {i: quantile(truth, reference, i not in chosen) for i, truth in known.items()}
-    found: list[Block] = []
-    best: int | None = None
-    for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        for i in range(first, last):
-            score, highest = scores[i], None if best is None else scores[best]
-            if score is not None and (highest is None or score > highest):
-                best = i
-        inside = [i for i in range(first, last) if i in known and i not in chosen]
-        at = math.nan if best is None else places.get(best, math.nan)
-        found.append(
-            Block(
-                first + 1,
-                last,
-                len(inside),
-                sum(known[i] is None for i in inside),
-                float(np.mean([places[i] for i in inside])) if inside else math.nan,
-                None if best is None else best + 1,
-                best in known,
-                None if best is None else known.get(best),
-                at,
-            )
-        )
-    return found

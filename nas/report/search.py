@@ -12,6 +12,7 @@ from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.judge.noise import Noise
 from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, by_fitness, find, regrets
 from nas.report import plots
+from nas.report.course import course, course_lines, course_plot, course_section
 from nas.report.queries import cost, counted, diverged, how_chosen, partial, queries_line, query_row, query_table
 from nas.report.tables import estimate, markdown_table
 from nas.search import SEARCHERS
@@ -72,6 +73,7 @@ def report(
         "truths": counted(queries, by_fitness(rated, asked)),
         "agreement": {} if benchmark is None else {k: vars(a) for k, a in agreements(rated, labels, benchmark).items()},
         "regret": _regrets(settings, rated, asked, pool),
+        "selection": course(rated, asked, labels, benchmark, SEARCHERS.get(settings.given.searcher.name).only_draws),
         "seconds": {
             "wall": wall,
             "truth": truth_seconds,
@@ -81,6 +83,7 @@ def report(
         "versions": versions(),
     }
     results["plots"] = _plots(folder, settings, results, scored, chosen)
+    results["plots"] += [path.name for path in course_plot(folder, results)]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", summary(results))
     return results
@@ -272,6 +275,7 @@ def summary(results: dict[str, Any]) -> str:
         ]
     if results["queries"]:
         lines += ["", *query_table(results)]
+    lines += course_section(results)
     lines += ["", "Files: table.csv (every evaluation), results.json (all of this), journal.jsonl (the record)."]
     lines += [f"Plots: {', '.join(results['plots'])}."] if results["plots"] else []
     lines += ["", "```json", _pretty(results), "```", ""]
@@ -289,6 +293,7 @@ def answer(results: dict[str, Any]) -> list[str]:
         scores = ", ".join(f"{label} {number(value, 6)}" for label, value in chosen["scores"].items())
         lines.append(f"proxy score: {scores}")
         lines += _truth_lines(results, chosen, benchmark)
+    lines += course_lines(results)
     failures = ", ".join(f"{count} {reason}" for reason, count in results["failures"].items()) or "none"
     seconds = results["seconds"]
     lines.append(f"evaluated: {results['evaluations']:,} distinct architectures; failures: {failures}")

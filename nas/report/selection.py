@@ -134,8 +134,8 @@ def best_line(found: Mapping[str, Any], label: str, benchmark: str) -> str:
     drawn = " / ".join(f"{n:,}" for n in _decades(made))
     reached = " / ".join(percent(_at(made, n)["quantile"]) for n in _decades(made))
     return (
-        f"over-optimisation: the best by {label} of {drawn} of the {found['pairs']:,} scored architectures with a "
-        f"truth in {benchmark} is expected at percentile {reached} of it; best n {best_n(made)}"
+        f"over-optimisation: expected percentile of the truth {reached} for the best by {label} of {drawn} draws, "
+        f"best n {best_n(made)} (over {found['pairs']:,} draws that {benchmark} holds)"
     )
 
 
