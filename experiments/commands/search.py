@@ -135,7 +135,7 @@ def _note(settings: Settings[SearchSettings], queries: Sequence[Query]) -> str:
     if not settings.trains or not isinstance(benchmark, MiniTable):
         return ""
     held = {*benchmark.by_key, *benchmark.diverged}
-    here = [q for q in queries if q.architecture.key not in held and (q.entry is not None or q.reason)]
+    here = [q for q in queries if q.architecture.key not in held and (q.value is not None or q.reason)]
     return corpus_note(benchmark) if here else ""
 
 

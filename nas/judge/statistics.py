@@ -136,7 +136,7 @@ def bootstrap(
     return [interval(values) for values in zip(*drawn, strict=True)] or [interval([])] * len(statistics(rows))
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Numbers) -> tuple[float, float]:
     """Returns the 95% percentile interval of bootstrap values, NaN where none is finite."""
     finite = np.asarray(values)[np.isfinite(values)]
     if not len(finite):

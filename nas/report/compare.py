@@ -129,6 +129,7 @@ def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
         "reading": config["space"].get("reading"),
         "budget": config["budget"],
         "verify": config["verify"],
+        "queries": config.get("queries"),
     }
     rest = {"batch": config.get("batch"), "device": config.get("device"), "space settings": config["space"]}
     return {**found, **rest, "benchmark options": config["benchmark"]}
@@ -276,7 +277,7 @@ def _summary(results: Mapping[str, Any]) -> str:
         "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
         "rank 1 is the best. s.e.: standard error over the seeds that found an architecture with a truth. "
         "Regret of random search: its exact "
-        "expectation at the same number of queries on the same pool.\n\n"
+        "expectation at the same number of queries on the same pool (their cost in trainings, rounded up).\n\n"
         "Files: table.csv (one row a run), results.json. "
         f"Plots: {', '.join(results['plots']) or 'none, no run has a truth'}.\n"
     )

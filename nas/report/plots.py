@@ -106,6 +106,7 @@ def regret_curves(
     unit: str,
     title: str,
     errors: Mapping[str, Sequence[float]] | None = None,
+    queries: str = "truth queries",
 ) -> Path:
     """Plots best-so-far regret against the number of truth queries, one line per method.
 
@@ -113,6 +114,7 @@ def regret_curves(
         curves: label -> regret after 1, 2, .. queries.
         unit: of the regret.
         errors: label -> standard error at each query, drawn as a band.
+        queries: what a query is, on the axis.
     """
     figure, axes = subplots()
     ax = axes[0, 0]
@@ -128,7 +130,7 @@ def regret_curves(
     ax.set_xlim(0.7, longest + 0.3)
     ax.set_ylim(bottom=0)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_xlabel("truth queries")
+    ax.set_xlabel(queries)
     ax.set_ylabel(f"regret of the best so far ({unit})")
     ax.set_title(title, fontsize=11)
     ax.legend(fontsize=9)

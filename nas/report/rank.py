@@ -17,6 +17,7 @@ from nas.engine.evaluate import Evaluation
 from nas.judge.noise import Noise, ceiling
 from nas.judge.ranking import Ranking, rankings
 from nas.report import plots
+from nas.report.selection import curve_lines, curve_plot, curve_sections, curves
 from nas.report.tables import estimate, failures, markdown_table, text_table
 from nas.settings import RankSettings, Settings
 from nas.truth.benchmarks import Benchmark, Diverged, Entry
@@ -35,7 +36,9 @@ def report(
     resamples: int,
     wall: float,
 ) -> dict[str, Any]:
-    """Writes summary.md, table.csv, results.json and one scatter plot a proxy; returns what results.json holds.
+    """Writes summary.md, table.csv, results.json and plots; returns what results.json holds.
+
+    The plots are a scatter of truth and score for each proxy, and the over-optimisation curves of all.
 
     Args:
         proxies: label -> proxy, baselines included.
@@ -51,11 +54,9 @@ def report(
         for m, ev in zip(members, evaluations, strict=True)
     ]
     write_csv(folder / "table.csv", ["key", "truth", "runs", *labels, "failure"], rows)
-    ranked = rankings(
-        {label: [ev.scores[label].value for ev in evaluations] for label in labels},
-        [benchmark.sign * m.value if isinstance(m, Entry) else None for m in members],
-        resamples,
-    )
+    columns = {label: [ev.scores[label].value for ev in evaluations] for label in labels}
+    truth = [m.value if isinstance(m, Entry) else None for m in members]
+    ranked = rankings(columns, [None if t is None else benchmark.sign * t for t in truth], resamples)
     judged = {
         label: _judge(label, proxies[label], ranked[label], benchmark, members, evaluations, settings.space)
         for label in labels
@@ -75,11 +76,14 @@ def report(
         "probe": settings.given.probe.name,
         "seed": settings.seed,
         "proxies": judged,
+        "selection": curves(columns, truth, benchmark.sign, resamples),
         "seconds": {"wall": wall, "scoring": sum(e.seconds for e in evaluations)},
         "config": settings.config,
         "versions": versions(),
     }
     results["plots"] = [_plot(folder, label, benchmark, members, evaluations, judged[label]) for label in labels]
+    title = f"{benchmark.name}, {len(members):,} architectures: the truth of what a proxy selects"
+    results["plots"] += [path.name for path in curve_plot(folder, results["selection"], _order(results), title)]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", "\n".join(_summary(results)) + "\n")
     return results
@@ -194,8 +198,12 @@ def _plot(
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
-    """Returns the table that the command prints, one line a proxy, best tau first."""
-    return text_table(*_table(results))
+    """Returns the tables that the command prints, one line a proxy, best tau first: agreement, then selection."""
+    return [*text_table(*_table(results)), *curve_lines(results["selection"], _order(results))]
+
+
+def _order(results: Mapping[str, Any]) -> list[str]:
+    return [label for label, _ in ordered(results["proxies"])]
 
 
 def _table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -289,6 +297,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "",
         f"- {noise_line(results)}",
         *(f"- {text}" for text in published_lines(results)),
+        *curve_sections(results["selection"], _order(results), results["noise"]["unit"]),
     ]
     seconds, made = results["seconds"], results["versions"]
     out += [

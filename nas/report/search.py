@@ -12,12 +12,14 @@ from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.gate import Gate
 from nas.engine.pools import BenchmarkPool, Pool
 from nas.judge.noise import Noise
-from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, find, regrets
+from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, by_fitness, find, regrets
 from nas.report import plots
+from nas.report.course import course, course_lines, course_plot, course_section
+from nas.report.queries import cost, counted, diverged, how_chosen, partial, queries_line, query_row, query_table
 from nas.report.tables import estimate, markdown_table
 from nas.search import SEARCHERS
 from nas.settings import SearchSettings, Settings
-from nas.truth.benchmarks import Benchmark, Entry, Standing
+from nas.truth.benchmarks import Benchmark, Entry
 from nas.truth.outcome import Query, Scored
 from spaces.base import Space
 
@@ -39,7 +41,7 @@ def report(
 
     Args:
         scored: all evaluated architectures in the order asked.
-        queries: the verified ones, in order.
+        queries: the truths asked for, in order.
         pool: what was searched, for the baselines of the regret plot.
         wall: seconds this session took, the truth included (a resumed run computes only what was missing).
         note: a warning about the truth, told with it.
@@ -48,7 +50,7 @@ def report(
     """
     benchmark, fitness = settings.benchmark, settings.fitness
     rated = [_rated(s, fitness) for s in scored]
-    asked = [Asked(q.architecture, q.fitness, q.entry, q.reason) for q in queries]
+    asked = [Asked(q.architecture, q.fitness, q.entry, q.reason, q.fidelity, q.value, q.cost) for q in queries]
     place, reason = find(rated, asked, benchmark.sign if benchmark else 1.0, fitness)
     chosen = None if place is None else scored[place]
     truth = {s.architecture.key: _entry(benchmark, s.architecture) for s in scored}
@@ -72,10 +74,12 @@ def report(
         "benchmark": None if benchmark is None else _benchmark(benchmark),
         "no_truth": settings.no_truth,
         "note": note,
-        "queries": [_query(q) for q in queries],
-        "queries_used": sum(q.entry is not None or bool(q.reason) for q in queries),
+        "queries": [query_row(q) for q in queries],
+        "queries_used": cost(queries),
+        "truths": counted(queries, by_fitness(rated, asked)),
         "agreement": {} if benchmark is None else {k: vars(a) for k, a in agreements(rated, labels, benchmark).items()},
         "regret": _regrets(settings, rated, asked, pool),
+        "selection": course(rated, asked, labels, benchmark, SEARCHERS.get(settings.given.searcher.name).only_draws),
         "seconds": {
             "wall": wall,
             "truth": truth_seconds,
@@ -85,6 +89,7 @@ def report(
         "versions": versions(),
     }
     results["plots"] = _plots(folder, settings, results, scored, chosen)
+    results["plots"] += [path.name for path in course_plot(folder, results)]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", summary(results))
     return results
@@ -197,18 +202,6 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
     }
 
 
-def _query(query: Query) -> dict[str, Any]:
-    standing: Standing | None = query.standing
-    return {
-        "key": query.architecture.key,
-        "fitness": query.fitness,
-        "truth": None if query.entry is None else query.entry.value,
-        "rank": None if standing is None else standing.rank,
-        "regret": None if standing is None else standing.regret,
-        "reason": query.reason,
-    }
-
-
 def _plots(
     folder: Path,
     settings: Settings[SearchSettings],
@@ -266,7 +259,8 @@ def _plots(
                         )
                     },
                     benchmark.unit,
-                    f"{benchmark.name}: regret of the verified candidates",
+                    f"{benchmark.name}: regret of the architectures {how_chosen(results)}",
+                    queries="truth queries (cost in trainings)" if partial(results) else "truth queries",
                 )
             )
     return [path.name for path in made]
@@ -288,20 +282,8 @@ def summary(results: dict[str, Any]) -> str:
             "is left out, since that was chosen by its score."
         ]
     if results["queries"]:
-        unit = results["benchmark"]["unit"] if results["benchmark"] else ""
-        header = ["query", "architecture", results["fitness"], f"truth ({unit})", "rank", "regret"]
-        rows = [
-            [
-                str(i),
-                q["key"],
-                number(q["fitness"], 6),
-                q["reason"] or number(q["truth"], 5),
-                number(q["rank"]),
-                number(q["regret"]),
-            ]
-            for i, q in enumerate(results["queries"], 1)
-        ]
-        lines += ["", *markdown_table(header, rows)]
+        lines += ["", *query_table(results)]
+    lines += course_section(results)
     lines += ["", "Files: table.csv (every evaluation), results.json (all of this), journal.jsonl (the record)."]
     lines += [f"Plots: {', '.join(results['plots'])}."] if results["plots"] else []
     lines += ["", "```json", _pretty(results), "```", ""]
@@ -319,6 +301,7 @@ def answer(results: dict[str, Any]) -> list[str]:
         scores = ", ".join(f"{label} {number(chosen['scores'][label], 6)}" for label in results["proxies"])
         lines.append(f"proxy score: {scores}")
         lines += _truth_lines(results, chosen, benchmark)
+    lines += course_lines(results)
     lines += _limit_lines(results)
     failures = ", ".join(f"{count} {reason}" for reason, count in results["failures"].items()) or "none"
     seconds = results["seconds"]
@@ -355,11 +338,7 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     if benchmark is None:
         return [f"true value: unknown, {results['no_truth']}"]
     if chosen["truth"] is None:
-        asked = f"; none of the {len(results['queries'])} verified is in it" if results["queries"] else ""
-        diverged = _diverged(results)
-        if diverged:
-            return [f"true value: none, {diverged}", *_query_lines(results, benchmark)]
-        return [f"true value: unknown, the architecture is not in {benchmark['name']}{asked}"]
+        return [_unknown(results, chosen, benchmark), *(_query_lines(results, benchmark) if results["regret"] else [])]
     at, unit = chosen["standing"], benchmark["unit"]
     here = ", trained here" if chosen["trained_here"] else ""
     lines = [
@@ -378,7 +357,7 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
         )
     if chosen["noise"]:
         high, low = chosen["noise"]["best"], chosen["noise"]["worst"]
-        known = sum(q["truth"] is not None for q in results["queries"])
+        known = len({q["key"] for q in results["queries"] if q["truth"] is not None})
         lines.append(
             f"noise: one training has a standard deviation of {number(benchmark['noise'])} {unit} (median); "
             f"95% interval here: rank {high['rank']:,} to {low['rank']:,}, "
@@ -392,21 +371,27 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     return lines + _query_lines(results, benchmark)
 
 
-def _diverged(results: dict[str, Any]) -> str:
-    count = sum(bool(q["reason"]) for q in results["queries"])
-    return f"the training of {count} of the {len(results['queries'])} verified diverged" if count else ""
+def _unknown(results: dict[str, Any], chosen: dict[str, Any], benchmark: dict[str, Any]) -> str:
+    """Why the find has no true value, and what is known instead."""
+    early = [q for q in results["queries"] if q["key"] == chosen["key"] and q["value"] is not None]
+    if early:
+        last = max(early, key=lambda q: q["fidelity"])
+        return (
+            f"true value: unknown; after a share of {last['fidelity']:g} of the training it is "
+            f"{number(last['value'], 5)} {benchmark['unit']} ({benchmark['metric']}, {benchmark['name']})"
+        )
+    if diverged(results):
+        return f"true value: none, {diverged(results)}"
+    asked = f"; none of the {len(results['queries'])} {how_chosen(results)} is in it" if results["queries"] else ""
+    return f"true value: unknown, the architecture is not in {benchmark['name']}{asked}"
 
 
 def _query_lines(results: dict[str, Any], benchmark: dict[str, Any]) -> list[str]:
     """How much truth was asked, what that buys otherwise, and what must be known of it."""
     lines, regret, unit = [], results["regret"], benchmark["unit"]
     if regret:
-        diverged = f" ({_diverged(results)})" if _diverged(results) else ""
-        lines.append(
-            f"queries used: {results['queries_used']}{diverged}; expected regret ({unit}) with as many queries: random "
-            f"search {number(regret['random'][-1])}, the largest by parameters {number(regret['parameters'][-1])}"
-        )
-        one_order, all_orders = regret["best_so_far"][-1], regret["over_ties"][-1]
+        lines.append(queries_line(results))
+        one_order, all_orders = regret["best_so_far"][-1], (regret["over_ties"] or [None])[-1]
         if one_order is not None and all_orders is not None and abs(all_orders - one_order) > 1e-9:
             lines.append(
                 f"ties: several candidates tie for the last query; averaged over tie-breaks the regret is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,11 @@ class Query:
     Without a truth ``entry`` and ``standing`` are None; ``reason`` says why where it was trained and diverged.
 
     Attributes:
-        fidelity: share of the protocol after which it was taken; a standing is that of the whole protocol's value.
+        fitness: the first proxy's score; -inf for a failure and where only the truth was asked of it.
+        entry, standing: of the whole protocol's value, so None at a share of it.
+        fidelity: share of the protocol after which the value was taken.
+        value: after that share, in the benchmark's unit; None where it diverged or nothing is known.
+        cost: in trainings: the share of the protocol that was not asked of this architecture before.
     """
 
     architecture: Any
@@ -38,6 +43,8 @@ class Query:
     standing: Standing | None
     reason: str = ""
     fidelity: float = 1.0
+    value: float | None = None
+    cost: float = 1.0
 
 
 def scored(results: Sequence[Result], known: Mapping[TrialId, Evaluation], labels: Sequence[str]) -> list[Scored]:
@@ -72,5 +79,11 @@ def queried(results: Sequence[Result], benchmark: Benchmark | None) -> list[Quer
         entry = benchmark.lookup(trial.architecture) if trial.fidelity >= 1 else None
         standing = None if entry is None else benchmark.place(entry)
         reason = truth.reason if result.known and truth is not None and truth.value is None else ""
-        queries.append(Query(trial.architecture, result.fitness, entry, standing, reason, trial.fidelity))
+        value = entry.value if entry is not None else _value(truth, benchmark)
+        fitness = next((score.fitness for label, score in result.scores.items() if label != TRUTH), -math.inf)
+        queries.append(Query(trial.architecture, fitness, entry, standing, reason, trial.fidelity, value, result.cost))
     return queries
+
+
+def _value(truth: Score | None, benchmark: Benchmark) -> float | None:
+    return None if truth is None or truth.value is None else benchmark.sign * truth.value

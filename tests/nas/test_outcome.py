@@ -34,9 +34,10 @@ def test_the_find_is_the_best_truth_or_else_the_best_score(table: MiniTable) -> 
     assert find(rows, [], table.sign, "p") == (3, "best p")
     tied = [row._replace(fitness=1.0) for row in rows]
     assert find(tied, [], table.sign, "p")[0] == 0
-    asked = [Asked(e.architecture, 0.0, e, "") for e in entries[:3]]
-    best = min(range(3), key=lambda i: entries[i].value)
+    asked = [Asked(entries[i].architecture, float(i), entries[i], "") for i in (3, 2, 1)]  # the best by fitness
+    best = min((1, 2, 3), key=lambda i: entries[i].value)
     assert find(rows, asked, table.sign, "p") == (best, "best truth of the 3 verified")
+    assert find(rows, asked[1:], table.sign, "p")[1] == "best truth of the 2 asked for"  # chosen by something else
     diverged = [Asked(entries[0].architecture, 0.0, None, "diverged")]
     assert find(rows, diverged, table.sign, "p") == (3, "best p")
     assert find([row._replace(fitness=None) for row in rows], [], table.sign, "p")[0] is None

@@ -57,7 +57,8 @@ def test_a_search_over_the_benchmark_reports_what_its_table_says(composed: Any, 
     first = summary.split("\n")[2:8]
     for fact, line in zip(("found:", "proxy score:", "true value:", "rank:", "queries used: 10"), first, strict=False):
         assert line.startswith(f"- {fact}")
-    assert set(results["plots"]) == {"architecture.png", "truth_parameters.png", "truth_random.png", "regret.png"}
+    scatters = {"truth_parameters.png", "truth_random.png"}
+    assert set(results["plots"]) == {"architecture.png", "regret.png", "selection.png", *scatters}
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in results["plots"])
     assert json.loads((tmp_path / "results.json").read_text())["found"]["key"] == best["key"]
 
