@@ -84,7 +84,9 @@ def scored(name: str, seed: int, workers: int) -> tuple[Space[Any], Benchmark, d
     settings = make(composed("search", *overrides, f"run.dir={folder}"), SearchSettings)
     benchmark = settings.needed_truth()
     trials = [Trial(entry.architecture) for entry in benchmark.entries]
-    with Journal(folder, settings.identity) as journal, Evaluator(settings.task(), workers) as evaluator:
+    # what scores hang on: not the surrogate's own settings
+    kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
+    with Journal(folder, kept) as journal, Evaluator(settings.task(), workers) as evaluator:
         found = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
     return settings.space, benchmark, {one.key: one for one in found}
 
