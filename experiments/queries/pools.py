@@ -47,7 +47,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 #: queries at which results are told
 AT = (10, 20, 50, 100)
 #: of the surrogate, chosen on the even half of NAS-Bench-NLP
-SETTINGS: dict[str, Any] = {"start": 5, "spread": 5}
+SETTINGS: dict[str, Any] = {"start": 8, "spread": 2}
 #: seeds of the probe, and of the search for each of them: 30 together
 PROBES, STARTS = 6, 5
 
@@ -162,7 +162,7 @@ def _compared(name: str, workers: int) -> None:
     for probe in range(PROBES):
         space, benchmark, scores = scored(name, probe, workers)
         for what, pool in pools(name, space, benchmark).items():
-            for method in ("gp", "spread", "forest", "top"):
+            for method in ("gp", "spread", "top", "forest"):
                 for start in range(STARTS):
                     row = f"{what}; {method}; {probe}; {start}"
                     if row in rows or (method == "top" and start) or (method == "forest" and start > 1):
