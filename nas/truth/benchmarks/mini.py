@@ -77,7 +77,7 @@ class MiniTable(Benchmark):
                 found[row["key"]] = Diverged(row["key"], parse(row["architecture"]), row["reason"], curve)
         return found
 
-    @property
+    @cached_property
     def shares(self) -> tuple[float, ...]:  # type: ignore[override]
         """See Benchmark; the protocol's evaluations."""
         steps = self.protocol.steps
@@ -89,7 +89,7 @@ class MiniTable(Benchmark):
         steps = self.protocol.steps
         return {int(step) / steps: float(loss) for step, loss in points if int(step) < steps}
 
-    @property
+    @cached_property
     def protocol(self) -> Protocol:
         """The protocol that the table was trained under.
 
