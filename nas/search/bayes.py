@@ -40,6 +40,8 @@ class BayesSearch(Searcher):
         drawn: candidates drawn first.
         start: truths asked of the proxy's best, best first.
         spread: truths asked of candidates at random.
+        known: whether the well-known members of the space (RNN, LSTM, GRU) are the first candidates, and their truths
+            the first to be asked for. They are what a find must beat, and are bred from as any other.
         children: mutants that join the candidates before each round.
         parents: how many of the best by truth they are made of.
         together: truths of one round, which can be made side by side.
@@ -59,6 +61,7 @@ class BayesSearch(Searcher):
         drawn: Size = 1000,
         start: Count = 8,
         spread: Count = 2,
+        known: bool = False,
         children: Count = 50,
         parents: Size = 5,
         together: Size = 1,
@@ -70,6 +73,12 @@ class BayesSearch(Searcher):
         self.model: Literal["gp", "forest"] = model
         self.start, self.spread, self.children, self.parents = start, spread, children, parents
         self.together, self.fidelity = together, fidelity
+        members = pool.space.known.values() if known else ()
+        self._known = [
+            one
+            for one in members
+            if pool.contains(one) and (member := pool.admit(one)) is not None and member.key == one.key
+        ]
         self._wanted = drawn if pool.size is None else pool.size  # to be scored before the next truth is asked for
         self._scored: dict[str, Result] = {}
         self._rows: dict[str, tuple[list[float | None], np.ndarray]] = {}  # key -> scores and features
@@ -87,11 +96,16 @@ class BayesSearch(Searcher):
         keys = self._chosen(min(self.together, affordable)) if affordable else []
         return [Trial(self._scored[key].architecture, TRUTH, self.fidelity) for key in keys]
 
+    @property
+    def _starts(self) -> int:
+        return len(self._known) + self.start + self.spread
+
     def _propose(self) -> Any | None:
         rng = self._rng()
         best = sorted((key for key in self._truths if self._truths[key] > -math.inf), key=lambda k: -self._truths[k])
-        if len(self._truths) < self.start + self.spread or not best:
-            return self.pool.sample(rng)
+        if len(self._truths) < self._starts or not best:
+            fresh = [one for one in self._known if one.key not in self.pool.visited]
+            return fresh[0] if fresh else self.pool.sample(rng)
         parent = self._scored[best[int(rng.integers(min(self.parents, len(best))))]].architecture
         child = self.pool.mutate(parent, rng)
         # half of them are two edits away, so that a better one behind a worse neighbour can be reached
@@ -118,14 +132,16 @@ class BayesSearch(Searcher):
         asked = self._truths.keys() | self._unknown
         keys = [key for key, result in self._scored.items() if result.fitness > -math.inf]
         open_ = [key for key in keys if key not in asked]
-        first = self.start + self.spread - len(self._truths)
+        first = self._starts - len(self._truths)
         if first > 0 or not any(value > -math.inf for value in self._truths.values()):
             return self._first(open_)[: min(most, max(first, 1))]
         return self._expected(keys, most)
 
     def _first(self, open_: list[str]) -> list[str]:
+        known = [one.key for one in self._known if one.key in open_]
         order = sorted(open_, key=lambda key: -self._scored[key].fitness)  # stable: ties keep their order
-        best = order[: max(0, self.start - len(self._truths))]
+        count = max(0, len(self._known) + self.start - len(self._truths))
+        best = list(dict.fromkeys([*known, *order]))[:count]
         rest = [key for key in open_ if key not in set(best)]
         rng = seeds.generator(self.seed, "searcher", self.name, "spread", len(self._truths) + len(self._unknown))
         return best + [rest[i] for i in rng.permutation(len(rest))]
