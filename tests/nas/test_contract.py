@@ -28,8 +28,9 @@ from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result,
 from nas.judge.outcome import Asked, Rated, find
 from nas.search import Searcher
 from nas.search.evolution import RegularizedEvolution
+from nas.search.funnel import Funnel
 from nas.search.random import RandomSearch
-from nas.search.stages import Stages, Verify
+from nas.search.stages import Stages
 from nas.truth.benchmarks import Entry
 from nas.truth.outcome import scored
 from proxies.base import Score
@@ -237,7 +238,7 @@ def made(name: str) -> tuple[Any, dict[str, float]]:
         return Stages(RandomSearch(pool, 0), Halving(8)), {PROXIES: 60, TRUTH: 6}
     if name == "surrogate":
         return Surrogate(pool, 0), {PROXIES: 200, TRUTH: 60}
-    return Stages(RegularizedEvolution(pool, 0, 20, 5), Verify(5)), {PROXIES: 60, TRUTH: 5}
+    return Stages(RegularizedEvolution(pool, 0, 20, 5), Funnel(SPACE, 5)), {PROXIES: 60, TRUTH: 5}
 
 
 ALL = ["robot", "nsga2", "halving", "surrogate", "verify"]
