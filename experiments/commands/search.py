@@ -41,7 +41,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     funnel = _funnel(settings)
     queries = _queries(settings, funnel)
     if queries > 0:
-        settings.needed_truth()
+        for share in (_begun(settings) or 1.0, *(share for _, share in (funnel.rungs if funnel else ()))):
+            settings.needed_truth().share(share)  # what the table cannot answer is found before anything is computed
     elif settings.trains:
         raise ZeronasError("truth=train trains the verify=K best by proxy, but verify is 0; for example verify=3.")
     if settings.benchmark is not None:
@@ -75,8 +76,16 @@ def _funnel(settings: Settings[SearchSettings]) -> Funnel | None:
     if not given.verify:
         return None
     # a searcher that asks for truths has had its finalists trained for a share of the protocol already
-    begun = float(given.searcher.options.get("fidelity", 0.0))
-    return Funnel(settings.space, given.verify, given.rungs, given.eta, given.finalists, begun, settings.seed)
+    return Funnel(
+        settings.space, given.verify, given.rungs, given.eta, given.finalists, _begun(settings), settings.seed
+    )
+
+
+def _begun(settings: Settings[SearchSettings]) -> float:
+    """Returns the share of the protocol at which the searcher asks for truths, 0 if it does not."""
+    fidelity = settings.given.searcher.options.get("fidelity", 0.0)
+    # what is no share, the searcher refuses when it is made
+    return float(fidelity) if isinstance(fidelity, (int, float)) and 0 < fidelity <= 1 else 0.0
 
 
 def _queries(settings: Settings[SearchSettings], funnel: Funnel | None) -> float:

@@ -93,7 +93,7 @@ class BayesSearch(Searcher):
             if candidates:
                 return candidates
         affordable = int((left.get(TRUTH, 0.0) + 1e-9) / self.fidelity)
-        keys = self._chosen(min(self.together, affordable)) if affordable else []
+        keys = self._chosen(min(n, self.together, affordable)) if affordable else []
         return [Trial(self._scored[key].architecture, TRUTH, self.fidelity) for key in keys]
 
     @property

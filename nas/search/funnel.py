@@ -86,7 +86,7 @@ class Funnel:
         budget = left.get(TRUTH, 0.0) + 1e-9
         while self._waiting and len(asked) < n:
             trial = self._waiting[0]
-            cost = trial.fidelity - self._reached.get(trial.architecture.key, (0.0, 0.0))[0]
+            cost = max(0.0, trial.fidelity - self._reached.get(trial.architecture.key, (0.0, 0.0))[0])
             if cost > budget:
                 self._waiting = []  # the next rung costs more
                 break

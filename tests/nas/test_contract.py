@@ -27,9 +27,11 @@ from nas.engine.run import answered, search
 from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result, Trial
 from nas.judge.outcome import Asked, Rated, find
 from nas.search import Searcher
+from nas.search import get as search_by_name
 from nas.search.evolution import RegularizedEvolution
+from nas.search.funnel import Funnel
 from nas.search.random import RandomSearch
-from nas.search.stages import Stages, Verify
+from nas.search.stages import Stages
 from nas.truth.benchmarks import Entry
 from nas.truth.outcome import scored
 from proxies.base import Score
@@ -237,10 +239,20 @@ def made(name: str) -> tuple[Any, dict[str, float]]:
         return Stages(RandomSearch(pool, 0), Halving(8)), {PROXIES: 60, TRUTH: 6}
     if name == "surrogate":
         return Surrogate(pool, 0), {PROXIES: 200, TRUTH: 60}
-    return Stages(RegularizedEvolution(pool, 0, 20, 5), Verify(5)), {PROXIES: 60, TRUTH: 5}
+    if name in ("bayes", "forest"):
+        model = {"bayes": "gp", "forest": "forest"}[name]
+        options = {"drawn": 40, "start": 2, "spread": 2, "children": 8, "parents": 3, "together": 2}
+        return search_by_name("bayes", pool, 0, model=model, **options), {PROXIES: 70, TRUTH: 9}
+    if name == "bayes, funnel":
+        funnel = Funnel(SPACE, 4, (0.125, 0.5, 1), 2, begun=0.125)
+        first = search_by_name("bayes", pool, 0, drawn=40, start=3, spread=2, children=5, fidelity=0.125)
+        return Stages(first, funnel), {PROXIES: 70, TRUTH: 10 * 0.125 + funnel.reserve}
+    if name == "funnel":
+        return Stages(RandomSearch(pool, 0), Funnel(SPACE, 9, (0.125, 0.375, 1), 3, "niches")), {PROXIES: 60, TRUTH: 4}
+    return Stages(RegularizedEvolution(pool, 0, 20, 5), Funnel(SPACE, 5)), {PROXIES: 60, TRUTH: 5}
 
 
-ALL = ["robot", "nsga2", "halving", "surrogate", "verify"]
+ALL = ["robot", "nsga2", "halving", "surrogate", "bayes", "forest", "bayes, funnel", "funnel", "verify"]
 
 
 def run(name: str, folder: Path, asked: Counter[tuple[str, str, float]], batch: int = 8) -> list[Result]:

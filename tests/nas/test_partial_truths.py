@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_contract import Halving
 
 import spaces
 from experiments.commands import compare as compare_app
@@ -120,11 +119,10 @@ class Known:
 
 def halved(composed: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, cells: list[Any], start: int, queries: int):
     monkeypatch.setattr(search_app.searchers, "get", lambda *args, **options: Known(list(cells)))
-    monkeypatch.setattr(search_app, "Verify", lambda k: Halving(start))
     return search_app.run(
         composed(
-            "search", "benchmark=mini_rnn", "proxy=parameters", f"budget={len(cells)}", "verify=1", "batch=8",
-            f"queries={queries}", f"run.dir={folder}",
+            "search", "benchmark=mini_rnn", "proxy=parameters", f"budget={len(cells)}", f"verify={start}", "batch=8",
+            "rungs=[0.25,0.5,1]", "eta=2", f"queries={queries}", f"run.dir={folder}",
         )
     )  # fmt: skip
 
@@ -193,7 +191,7 @@ def test_searches_by_shares_are_compared(
         folders.append(str(tmp_path / f"q{queries}"))
         halved(composed, monkeypatch, Path(folders[-1]), cells[: 2 * queries], queries, queries)
     results = compare_app.run({**composed("compare", f"run.dir={tmp_path / 'c'}"), "runs": folders})
-    assert [name.split(", ") for name in results["methods"]] == [["budget 8", "queries 4"], ["budget 12", "queries 6"]]
+    assert set(results["methods"]) == {"budget 8, verify 4, queries 4", "budget 12, verify 6, queries 6"}
     for method in results["methods"].values():
         assert method["curve"][0] is None or math.isnan(method["curve"][0])
         assert math.isfinite(method["curve"][-1]) and math.isfinite(method["random_curve"][0])

@@ -218,11 +218,8 @@ class Benchmark(ABC):
     #: shares of the protocol after which values are known, in increasing order
     shares: tuple[float, ...] = (1.0,)
 
-    def truth(self, architecture: Any, fidelity: float = 1.0) -> Truth | None:
-        """Returns what is known of an architecture after a share of the protocol, or None where it was not trained.
-
-        Args:
-            fidelity: above 0 and up to 1; the value is that after the last of ``shares`` at or before this one.
+    def share(self, fidelity: float) -> float:
+        """Returns the last of ``shares`` at or before a share of the protocol.
 
         Raises:
             ZeronasError: there is no value that early.
@@ -233,6 +230,18 @@ class Benchmark(ABC):
                 f"Benchmark '{self.name}' knows no value after a share of {fidelity:g} of a training; "
                 f"the smallest share is {self.shares[0]:g}."
             )
+        return at
+
+    def truth(self, architecture: Any, fidelity: float = 1.0) -> Truth | None:
+        """Returns what is known of an architecture after a share of the protocol, or None where it was not trained.
+
+        Args:
+            fidelity: above 0 and up to 1; the value is that after ``share(fidelity)``.
+
+        Raises:
+            ZeronasError: there is no value that early.
+        """
+        at = self.share(fidelity)
         entry, diverged = self.lookup(architecture), self.diverged.get(architecture.key)
         if entry is not None and at == 1:
             return Truth(entry.value)
