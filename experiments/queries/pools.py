@@ -155,6 +155,15 @@ def pools(name: str, space: Space[Any], benchmark: Benchmark) -> dict[str, Pool]
     return {what: Pool(space, benchmark, members) for what, members in chosen.items()}
 
 
+def _starts(method: str, what: str) -> int:
+    """Returns how many searches a probe seed has: all of the Gaussian process, some of what stands beside it."""
+    if method == "gp":
+        return STARTS
+    if method == "top":
+        return 1
+    return int("half" not in what)
+
+
 def _compared(name: str, workers: int) -> None:
     path = RESULTS / f"{name}.json"
     done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -165,7 +174,7 @@ def _compared(name: str, workers: int) -> None:
             for method in ("gp", "spread", "top", "forest"):
                 for start in range(STARTS):
                     row = f"{what}; {method}; {probe}; {start}"
-                    if row in rows or (method == "top" and start) or (method == "forest" and start > 1):
+                    if row in rows or start >= _starts(method, what):
                         continue
                     found = (
                         _top(pool, scores) if method == "top" else _searched(method, pool, scores, 100 * probe + start)

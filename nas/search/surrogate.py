@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 #: variance of the linear part in the proxy, of the smooth parts over views and over features, and of the noise, where
 #: the variance of the truth is 1
 _LINEAR, _SMOOTH, _NOISE = 0.3, 0.5, 0.1
-_TREES = 300
+_TREES = 100
 
 
 def normal_scores(columns: Array) -> Array:
