@@ -3,6 +3,7 @@
 WHAT is "line": the process kills itself (SIGKILL) when the N-th line of any journal has been written; "update": when
 N updates of trainings are done; "never". So a test decides the moment, and no clock does. With ZERONAS_TINY=FOLDER the
 table mini_rnn is one of three cells under a protocol of a few updates, trained into that folder where it is not there.
+With ZERONAS_UPDATES=FILE every update of every training, also in processes of this one, adds a byte to FILE.
 """
 
 from __future__ import annotations
@@ -74,6 +75,23 @@ def tiny(folder: Path) -> None:
         train_all(tables.jobs("mini_rnn"), None, folder / "journals" / "mini_rnn.jsonl")
         tables.write("mini_rnn")
 
+
+def counted(path: Path) -> None:
+    """Makes every update add a byte to a file."""
+    from nas.truth.train import trainer
+
+    rate = trainer._rate
+
+    def counting(*args: Any) -> float:
+        with path.open("ab", buffering=0) as file:
+            file.write(b".")
+        return rate(*args)
+
+    trainer._rate = counting
+
+
+if "ZERONAS_UPDATES" in os.environ:  # processes that this one starts import it, too
+    counted(Path(os.environ["ZERONAS_UPDATES"]))
 
 if __name__ == "__main__":
     what, count, *command = sys.argv[1:]

@@ -160,6 +160,104 @@ def test_killed_while_training_nothing_is_trained_twice(
     assert sorted(truths) == sorted(query["key"] for query in asked)
 
 
+#: what two runs of one search have in common, however often they were killed
+ANSWERS = ("found", "queries", "queries_used", "truths", "regret", "agreement", "selection", "evaluations", "failures")
+
+
+def answers(folder: Path) -> dict[str, Any]:
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return {name: results[name] for name in ANSWERS}
+
+
+def trials(folder: Path) -> list[tuple[Any, ...]]:
+    """What is in a run's journal, sorted."""
+    return sorted((e["key"], e.get("measure", ""), e.get("fidelity", 0.0)) for e in entries(folder))
+
+
+LOOKED_UP = [
+    *("benchmark=mini_rnn", "pool=benchmark", "budget=40", "batch=5", "queries=4", "probe.rnn.steps=8"),
+    *("searcher=bayes", "searcher.start=3", "searcher.spread=3", "searcher.together=2", "searcher.fidelity=0.125"),
+    *("verify=4", "rungs=[0.375,1]", "eta=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def looked_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The uninterrupted search: 40 scores, 14 truths at an eighth, 4 at three eighths, 2 to the end."""
+    folder = tmp_path_factory.mktemp("looked_up")
+    finish(folder, *LOOKED_UP)
+    assert answers(folder)["truths"]["shares"] == {"0.125": 14, "0.375": 4, "1": 2} and lines(folder) == 60
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_among_a_surrogates_queries_and_in_the_funnel_of_a_table(
+    tmp_path: Path, looked_up: Path, workers: int
+) -> None:
+    more = (*LOOKED_UP, f"executor.workers={workers}")
+    for count in (51, 6):  # in the middle of a round of the surrogate's; among the finalists
+        assert start(tmp_path, *more, kill=("line", count))[0] == -signal.SIGKILL
+    truths = [fidelity for _, measure, fidelity in trials(tmp_path) if measure == "truth"]
+    assert sorted(truths) == [0.125] * 14 + [0.375] * 3
+    assert finish(tmp_path, *more) == (looked_up / "table.csv").read_bytes()
+    assert answers(tmp_path) == answers(looked_up)
+    assert trials(tmp_path) == trials(looked_up) and len(set(trials(tmp_path))) == 60  # and nothing twice
+
+
+FUNNELLED = [
+    *("benchmark=mini_rnn", "truth=train", "budget=30", "queries=3", "seed=3", "probe.rnn.steps=8"),
+    *("searcher=bayes", "searcher.drawn=8", "searcher.start=1", "searcher.spread=1", "searcher.children=2"),
+    *("searcher.together=2", "searcher.fidelity=0.25", "verify=2", "rungs=[0.5,1]", "eta=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def funnelled(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[str, bytes, Any]) -> tuple[Path, int]:
+    """The uninterrupted search on the tiny table: its root, and the updates that it took.
+
+    8 truths at a quarter (4 updates), of which the table holds one; 2 at a half; 1 to the end.
+    """
+    root = tmp_path_factory.mktemp("funnelled")
+    finish(root / "run", *FUNNELLED, f"run.root={root}", ZERONAS_TINY=tiny[0], ZERONAS_UPDATES=str(root / "updates"))
+    assert answers(root / "run")["truths"]["shares"] == {"0.25": 8, "0.5": 2, "1": 1}
+    assert len(trainings(root)) == 7 + 2 + 1
+    return root, (root / "updates").stat().st_size
+
+
+def trainings(root: Path) -> list[tuple[str, int]]:
+    """What was trained under a folder of runs, and up to how many updates (0: to the end), sorted."""
+    (store,) = (root / "trained").glob("*.jsonl")
+    records = [json.loads(line) for line in store.read_bytes().splitlines()]
+    return sorted((record["key"], record.get("updates", 0)) for record in records)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_among_a_surrogates_trainings_and_in_the_funnel(
+    tmp_path: Path, tiny: tuple[str, bytes, Any], funnelled: tuple[Path, int], workers: int
+) -> None:
+    """Trained but not yet in the run's journal: in the second round of queries, and in the funnel's first rung.
+
+    With one worker also when two updates of the last training are done: it goes on from its checkpoint at a half.
+    """
+    root, updates = funnelled
+    more = (*FUNNELLED, f"executor.workers={workers}", f"run.root={tmp_path}")
+    env = {"ZERONAS_TINY": tiny[0], "ZERONAS_UPDATES": str(tmp_path / "updates")}
+    killed, lost = tmp_path / "run", 0
+    for count in (16, 16):
+        assert start(killed, *more, kill=("line", count), **env)[0] == -signal.SIGKILL
+        assert len(trainings(tmp_path)) == sum(e.get("measure") == "truth" for e in entries(killed))  # the table's one
+    assert [reached for _, reached in trainings(tmp_path)].count(8) == 1  # of the funnel's first rung
+    if workers == 1:
+        assert start(killed, *more, kill=("update", 4 + 3), **env)[0] == -signal.SIGKILL
+        lost = 2
+    assert finish(killed, *more, **env) == (root / "run" / "table.csv").read_bytes()
+    assert answers(killed) == answers(root / "run")
+    assert trials(killed) == trials(root / "run") and len(set(trials(killed))) == len(trials(killed))
+    assert trainings(tmp_path) == trainings(root) and len(set(trainings(tmp_path))) == 10
+    if workers == 1:  # with two, what another process was at when this one was killed is lost, too
+        assert (tmp_path / "updates").stat().st_size == updates + lost
+
+
 def test_a_longer_budget_continues_the_same_run(tmp_path: Path, composed: Any) -> None:
     def run(folder: str, budget: int) -> bytes:
         app.run(composed("search", f"run.dir={tmp_path / folder}", f"budget={budget}", *SMALL))
