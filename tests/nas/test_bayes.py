@@ -132,6 +132,32 @@ def test_start_or_spread_may_be_none(tmp_path: Path, start: int, spread: int) ->
 # ------------------------------------------------------------------------------------------------- the candidates
 
 
+@pytest.mark.parametrize("open_ended", [True, False])
+def test_well_known_members_are_the_first_candidates_and_their_truths_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_ended: bool
+) -> None:
+    """They are asked for beside start and spread; what the pool does not hold is none of them."""
+    pool = closed(60)
+    worst = sorted(pool.members, key=lambda one: proxies_of(one)["proxy"].fitness)[:2]
+    stranger = closed(61, 7).members[60]
+    known = {"one": worst[0], "two": worst[1]}
+    if not open_ended:
+        assert stranger.key not in {one.key for one in pool.members}
+        known["elsewhere"] = stranger
+    monkeypatch.setattr(type(SPACE), "known", property(lambda space: known))
+    results = ran(tmp_path, SpacePool(SPACE) if open_ended else pool, 9, scored=60, known=True)
+    assert keys(results)[:2] == [one.key for one in worst]
+    asked = keys(queries(results))
+    first_scored = [r for r in results[:30] if r.trial.measure == PROXIES]
+    assert asked[:2] == [one.key for one in worst] and len(asked) == 9
+    if not open_ended:
+        best = [key for key in by_proxy(results) if key not in asked[:2]]
+        assert asked[2:5] == best[:3]  # the proxy's best follow
+    assert len(first_scored) == 30 and stranger.key not in keys(results)
+    without = ran(tmp_path, closed(60), 9)
+    assert keys(queries(without))[:2] != asked[:2]
+
+
 def test_all_members_of_a_closed_pool_are_scored_before_the_first_truth(tmp_path: Path) -> None:
     results = ran(tmp_path, closed(47), 8, drawn=5)
     assert [r.trial.measure for r in results] == [PROXIES] * 47 + [TRUTH] * 8
@@ -319,28 +345,31 @@ def test_truths_are_asked_for_and_heard_at_the_fidelity(tmp_path: Path) -> None:
     assert searcher.ask(1, {TRUTH: 1}) == first  # a truth at another share is another truth
 
 
-@pytest.mark.parametrize(
-    ("model", "seeds", "rivals"), [("gp", 8, ("random", "proxy")), ("forest", 3, ("random",))], ids=["gp", "forest"]
-)
+@pytest.mark.parametrize(("model", "seeds", "rivals"), [("gp", 8, ("random", "proxy")), ("forest", 6, ("random",))])
 def test_it_beats_random_and_the_proxys_top(tmp_path: Path, model: str, seeds: int, rivals: Sequence[str]) -> None:
     """Mean regret of 20 truths among 250 members, in standard deviations of the truth, over pools and seeds."""
     regret: dict[str, list[float]] = {"bayes": [], "proxy": [], "random": []}
+    chosen: list[float] = []
     for seed in range(seeds):
         pool = closed(250, seed)
         truths = {one.key: true(one) for one in pool.members}
-        best, deviation = max(truths.values()), float(np.std(list(truths.values())))
+        values = np.array(list(truths.values()))
+        best, deviation = float(values.max()), float(values.std())
         results = ran(tmp_path, pool, 20, seed=seed, model=model, start=5, spread=5)
-        draws = np.random.default_rng(seed)
+        draws, asked = np.random.default_rng(seed), keys(queries(results))
         of = {
-            "bayes": [keys(queries(results))],
+            "bayes": [asked],
             "proxy": [by_proxy(results)[:20]],
             "random": [list(draws.choice(list(truths), 20, replace=False)) for _ in range(50)],
         }
         for name, lists in of.items():
             regret[name].append(np.mean([(best - max(truths[key] for key in some)) / deviation for some in lists]))
+        chosen.append((np.mean([truths[key] for key in asked[10:]]) - values.mean()) / deviation)
     mean = {name: float(np.mean(values)) for name, values in regret.items()}
-    # measured with 8 to 16 seeds: random .7 to .8, the proxy's top .4, the process 0, the forest .25
-    assert all(mean["bayes"] < 0.5 * mean[rival] for rival in rivals), mean
+    # measured with 10 to 16 seeds: random .7 to .8, the proxy's top .3 to .4, the process 0, the forest .2
+    assert all(mean["bayes"] < 0.6 * mean[rival] for rival in rivals), mean
+    # and what it chose itself is good on average, too: 1.3 for the forest, where drawing at random is 0
+    assert np.mean(chosen) > 0.8, chosen
 
 
 # ------------------------------------------------------------------------------------------------- by the command
@@ -404,7 +433,7 @@ def test_views_reach_the_surrogate_and_gated_cells_are_not_asked(
         ({"children": 1.5}, "needs children to be a whole number of 0 or more, but got 1.5."),
         ({"fidelity": 0}, "needs fidelity to be a number above 0, up to 1, but got 0."),
         ({"fidelity": math.nan}, "needs fidelity to be a number above 0, up to 1, but got nan."),
-        ({"child": 3}, "has no option 'child'. Did you mean 'children'? Available: children, drawn, fidelity, model, "),
+        ({"child": 3}, "has no option 'child'. Did you mean 'children'? Available: children, drawn, fidelity, known, "),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], sentence: str) -> None:

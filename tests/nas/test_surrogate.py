@@ -124,7 +124,7 @@ def test_a_forest_predicts_as_its_trees() -> None:
     made, known = candidates(), list(range(0, 30, 2))
     truths = levelled(list(np.sin(np.arange(15.0))))
     mean, deviation = predict("forest", made, known, truths, 5)
-    forest = ExtraTreesRegressor(300, max_features=1 / 3, random_state=5).fit(made.rows[known], truths)
+    forest = ExtraTreesRegressor(100, max_features=1 / 3, random_state=5).fit(made.rows[known], truths)
     trees = np.stack([tree.predict(made.rows) for tree in forest.estimators_])
     assert mean == pytest.approx(trees.mean(axis=0)) and mean == pytest.approx(forest.predict(made.rows))
     assert deviation == pytest.approx(trees.std(axis=0))
