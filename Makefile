@@ -12,12 +12,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
-# The main job: 2,000 RNN cells are drawn and ranked by hidden covariance, then the three best are trained and placed in
-# the table mini_rnn (why drawn, and why over a floor: experiments/mini/results/report.md). ARGS="seed=1 budget=500"
-# changes it; ARGS="truth=table verify=0" trains nothing.
+# The main job: proxies propose RNN cells, untrained, and the cost of ten trainings decides (conf/experiment/
+# ten_trainings.yaml says how, experiments/queries/results/report.md what it is worth). ARGS="seed=1 queries=14" changes
+# it; ARGS="truth=table benchmark=mini_rnn pool=benchmark" trains nothing.
 search: $(STAMP)
-	$(BIN)/zeronas search searcher=random reduction=stable proxies.hidden_covariance.floor=0.0005 \
-	  verify=3 truth=train executor.workers=2 $(ARGS)
+	$(BIN)/zeronas search experiment=ten_trainings executor.workers=2 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

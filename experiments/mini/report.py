@@ -201,7 +201,6 @@ def _searches(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "searcher": tested["searcher"],
         "floor": tested["floor"],
-        "floor_now": CHOSEN[1],
         "stable": stable,
         "excluded": stable - over,
         "excluded_share": (stable - over) / stable,

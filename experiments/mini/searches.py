@@ -1,8 +1,8 @@
 """``python -m experiments.mini.searches``: what a search by proxy alone finds, against the truth of training.
 
-The main job with other searchers, floors under the size of the states, and seeds; the three best of each are trained.
-The main job's choice was made on some seeds, and others say what it is worth. Searches and trainings are resumable
-under ``runs``.
+Hidden covariance with several searchers, floors under the size of the states, and seeds; the three best of each are
+trained. A choice among them was made on some seeds, and others say what it is worth. Searches and trainings are
+resumable under ``runs``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from spaces.rnn import NAMED_CELLS, named_cell
 
 __all__ = ["CHOSEN", "main", "state_deviation"]
 
-#: the main job's searcher, and its floor: the smallest standard deviation of the states. RNN, LSTM and GRU are over it
+#: the searcher chosen, and its floor: the smallest standard deviation of the states. RNN, LSTM and GRU are over it
 #: by a factor of two and more, and what evolution ends at without one is under it by a factor of fifty
 CHOSEN = ("random", 0.0005)
 
@@ -81,7 +81,7 @@ def state_deviation(space: Space[Any], probe: Probe, cell: Any, seed: int) -> fl
 
 def _deviations() -> dict[str, Any]:
     """How large the states of the known cells are, over some seeds, and those of the cells that are drawn."""
-    settings = make(_main_job("rank", 0.0, "benchmark=mini_rnn"), RankSettings)
+    settings = make(_composed("rank", 0.0, "benchmark=mini_rnn"), RankSettings)
     table, space = settings.needed_truth(), settings.space
     known = {}
     for name in NAMED_CELLS:
@@ -105,7 +105,7 @@ def _drawn() -> dict[str, dict[str, Any]]:
 
     So what the reduction and the floor give by themselves is told apart from what the proxy gives.
     """
-    settings = make(_main_job("rank", CHOSEN[1], "benchmark=mini_rnn"), RankSettings)
+    settings = make(_composed("rank", CHOSEN[1], "benchmark=mini_rnn"), RankSettings)
     table, fitness = settings.needed_truth(), settings.fitness
     cells = [e.architecture for e in table.entries] + [d.architecture for d in table.diverged.values()]
     stable = [c for c in cells if settings.space.contains(c)]
@@ -124,7 +124,7 @@ def _drawn() -> dict[str, dict[str, Any]]:
     return found
 
 
-def _main_job(command: str, floor: float, *overrides: str) -> dict[str, Any]:
+def _composed(command: str, floor: float, *overrides: str) -> dict[str, Any]:
     return composed(command, "reduction=stable", f"proxies.hidden_covariance.floor={floor}", *overrides)
 
 
@@ -132,7 +132,7 @@ def _searched(searcher: str, floor: float, seed: int) -> dict[str, Any]:
     folder = Path("runs") / "mini" / f"search_{searcher}_{floor}_{seed}"
     verified = ("verify=3", "truth=train", f"executor.workers={WORKERS}")
     results = search.run(
-        _main_job("search", floor, f"searcher={searcher}", f"seed={seed}", f"run.dir={folder}", *verified)
+        _composed("search", floor, f"searcher={searcher}", f"seed={seed}", f"run.dir={folder}", *verified)
     )
     found = results["found"]
     return {

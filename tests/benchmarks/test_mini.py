@@ -376,10 +376,8 @@ def test_a_search_that_draws_is_judged_by_what_it_could_have_drawn(
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
-def test_the_known_cells_survive_the_main_jobs_guards(name: str, composed: Any) -> None:
-    searcher, floor = searches.CHOSEN
-    target = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
-    assert f"searcher={searcher} reduction=stable proxies.hidden_covariance.floor={floor} " in target
+def test_the_known_cells_are_over_the_floor(name: str, composed: Any) -> None:
+    floor = searches.CHOSEN[1]
     cell, deviations = named_cell(name), []
     for seed in range(20):
         what = ("reduction=stable", f"proxies.hidden_covariance.floor={floor}", f"seed={seed}", "benchmark=none")
