@@ -32,8 +32,9 @@ class BayesSearch(Searcher):
 
     Candidates are drawn and scored first: ``drawn`` of them, or all members of a closed pool. The first truths are
     those of the proxy's best, and of some candidates at random, without which the surrogate would know only what the
-    proxy's top is like. Then each round adds mutants of the best by truth to the candidates, and asks for the truths
-    of the highest expected improvement. A training that diverged is told to the surrogate as the worst it tells apart.
+    proxy's top is like; further draws join the candidates meanwhile. Then each round adds mutants of the best by truth,
+    and asks for the truths of the highest expected improvement. A training that diverged is told to the surrogate as
+    the worst it tells apart.
 
     Args:
         model: "gp", a Gaussian process whose mean is linear in the proxy, or "forest", extremely randomised trees.
