@@ -49,7 +49,7 @@ AT = (10, 20, 50, 100)
 #: of the surrogate, chosen on the even half of NAS-Bench-NLP
 SETTINGS: dict[str, Any] = {"start": 8, "spread": 2}
 #: seeds of the probe, and of the search for each of them: 30 together
-PROBES, STARTS = 6, 5
+PROBES, STARTS = 3, 10
 
 Scores = Mapping[str, Evaluation]
 
