@@ -83,6 +83,7 @@ class BayesSearch(Searcher):
         self._wanted = drawn if pool.size is None else pool.size  # to be scored before the next truth is asked for
         self._scored: dict[str, Result] = {}
         self._rows: dict[str, tuple[list[float | None], np.ndarray]] = {}  # key -> scores and features
+        self._made: tuple[int, Candidates] | None = None
         self._truths: dict[str, float] = {}
         self._unknown: set[str] = set()
 
@@ -176,5 +177,8 @@ class BayesSearch(Searcher):
     def _candidates(self, keys: Sequence[str]) -> Candidates:
         from nas.search.surrogate import Candidates
 
-        scores, features = zip(*(self._rows[key] for key in keys), strict=True)
-        return Candidates(np.array(scores, dtype=float), np.stack(features))
+        # candidates only ever join, so as many of them are the same ones
+        if self._made is None or self._made[0] != len(keys):
+            scores, features = zip(*(self._rows[key] for key in keys), strict=True)
+            self._made = len(keys), Candidates(np.array(scores, dtype=float), np.stack(features))
+        return self._made[1]
