@@ -192,6 +192,8 @@ def _line(rows: Mapping[str, Any], what: str) -> str:
     text = []
     for method in ("gp", "spread", "forest", "top"):
         told = [value for row, value in rows.items() if row.startswith(f"{what}; {method};")]
+        if not told:
+            continue
         means = [
             (statistics.mean(t[i]["rank"] for t in told), statistics.mean(t[i]["regret"] for t in told))
             for i in range(len(AT))

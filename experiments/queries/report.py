@@ -46,7 +46,9 @@ def summed(runs: Sequence[Mapping[str, Any]], what: str) -> tuple[float, float]:
 def pooled(data: Mapping[str, Any], pool: str, method: str) -> list[dict[str, float]]:
     """Returns for each of ``AT`` mean and standard error of rank and regret of a method on a pool, and the runs."""
     told = [value for row, value in data["rows"].items() if row.startswith(f"{pool}; {method}; ")]
-    found = []
+    found: list[dict[str, float]] = []
+    if not told:
+        return found
     for i in range(len(AT)):
         rank, _, rank_error = judge.mean_and_error([one[i]["rank"] for one in told])
         regret, _, error = judge.mean_and_error([one[i]["regret"] for one in told])
@@ -102,7 +104,7 @@ def _pools(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
         rows.append([pool, "random (expected)", "", *(f"{one['rank']:.1f} / {one['regret']:.3f}" for one in random)])
         for method, title in _NAMES.items():
             found = pooled(data, pool, method)
-            if found[0]["runs"]:
+            if found:
                 cells = [
                     f"{one['rank']:.1f} +- {one['rank_error']:.1f} / {one['regret']:.3f} +- {one['error']:.3f}"
                     for one in found
