@@ -58,7 +58,7 @@ def of(method: str, what: str, digits: int = 3) -> str:
 
 
 def main_job_sentences() -> list[str]:
-    job, alone, before = "main job", "main job, no known cells", "drawing by hidden covariance"
+    job, before = "main job", "drawing by hidden covariance"
     random = read(QUERIES / "main_job.json")["random"]
     better = sum(run["regret"] < 0 for run in job_runs(job))
     return [
@@ -68,8 +68,6 @@ def main_job_sentences() -> list[str]:
         f"Drawing 2,000 cells and training the ten best by hidden covariance, as `make search` did before, has "
         f"{of(before, 'regret')} and {of(before, 'regret without GRU')} on the same seeds; ten random cells are "
         f"expected to have {random['regret']:.3f} and {random['regret without GRU']:.3f}.",
-        f"Without the well-known cells among its starts the search has {of(alone, 'regret')} and "
-        f"{of(alone, 'regret without GRU')} ({NUMBERS[len(job_runs(alone))]} seeds).",
     ]
 
 

@@ -93,7 +93,8 @@ def _job(data: Mapping[str, Any]) -> dict[str, Any]:
             "",
         ]
     )
-    return {"rows": rows, "runs": runs, "seeds": len({run["seed"] for run in data["runs"]})}
+    alone = any("no known" in run["method"] for run in data["runs"])
+    return {"rows": rows, "runs": runs, "alone": alone, "seeds": len({run["seed"] for run in data["runs"]})}
 
 
 def _pools(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
