@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,11 +172,10 @@ def _here(
 def _spread(
     jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str], workers: int
 ) -> Iterator[tuple[Job, Record, bool]]:
-    context = multiprocessing.get_context("spawn")
     waiting = list(jobs)[::-1]
     running: dict[Future[Record], Job] = {}
     failed: BaseException | None = None
-    with ProcessPoolExecutor(min(workers, max(1, len(jobs))), context, end_with_parent) as pool:
+    with _processes(workers) as pool:
         while (waiting and failed is None) or running:
             while waiting and failed is None and len(running) < workers:
                 job = waiting.pop()
@@ -193,13 +193,34 @@ def _spread(
                 failed = failed or future.exception()
                 if future.exception() is None:
                     yield job, future.result(), True
-    if isinstance(failed, BrokenProcessPool):
-        raise ZeronasError(
-            f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
-            "workers and run the same command again."
-        )
-    if failed is not None:
-        raise failed
+        if isinstance(failed, BrokenProcessPool):
+            raise ZeronasError(
+                f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
+                "workers and run the same command again."
+            )
+        if failed is not None:
+            raise failed
+
+
+#: number of processes -> a pool that is not in use
+_idle: dict[int, ProcessPoolExecutor] = {}
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Lends a pool of processes that stays for the next call; one in which anything went wrong is closed.
+
+    A search asks for a few truths at a time, and a fresh process takes seconds to import torch and to read the corpus.
+    """
+    pool = _idle.pop(workers, None)
+    if pool is None:
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown()
+        raise
+    _idle[workers] = pool
 
 
 def _work(job: Job, corpus: str | None, path: Path) -> Record:
