@@ -280,8 +280,10 @@ class Settings(Generic[S]):
         Raises:
             ZeronasError: there is a gate, and the space has no statistics for it.
         """
-        gate = getattr(self.given, "gate", None)
-        return {} if gate is None or gate.is_open else statistics(self.space, self.probe)
+        given = self.given
+        if not isinstance(given, SearchSettings) or given.gate.is_open:
+            return {}
+        return statistics(self.space, self.probe)
 
     @cached_property
     def views(self) -> Mapping[str, Proxy]:
@@ -289,11 +291,7 @@ class Settings(Generic[S]):
         given = self.given
         if not isinstance(given, SearchSettings) or not SEARCHERS.get(given.searcher.name).wants_views:
             return {}
-        made = {}
-        for label, options in self.space.views(self.probe).items():
-            rest = {name: value for name, value in options.items() if name != "name"}
-            made[f"view_{label}"] = proxies.get(options["name"], self.space.name, **rest)
-        return made
+        return proxies.listed(self.space.views(self.probe), self.space.name, "view_")
 
     def task(self, extra: Sequence[str] = ()) -> Task:
         """Returns the evaluation task, with further proxies (by name, default options) behind those asked for.

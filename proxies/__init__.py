@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import spaces
@@ -23,7 +24,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score
 from proxies.names import proxy_of
 
-__all__ = ["PROXIES", "Needs", "Proxy", "ProxyFailure", "Record", "Score", "get", "options_of", "spaces_of"]
+__all__ = ["PROXIES", "Needs", "Proxy", "ProxyFailure", "Record", "Score", "get", "listed", "options_of", "spaces_of"]
 
 
 def _definitions(name: str) -> dict[str, type[Proxy]]:
@@ -61,6 +62,19 @@ def spaces_of(name: str) -> list[str]:
         if kind is not None and probe is not None and kind().needs <= probe.gives:
             found.append(space)
     return found
+
+
+def listed(wanted: Mapping[str, Mapping[str, Any]], space: str, prefix: str) -> dict[str, Proxy]:
+    """Returns the proxies that a space lists by label (``Space.gate``, ``Space.views``), their labels prefixed.
+
+    Raises:
+        ZeronasError: as ``get``.
+    """
+    made = {}
+    for label, options in wanted.items():
+        given = dict(options)
+        made[f"{prefix}{label}"] = get(given.pop("name"), space, **given)
+    return made
 
 
 def get(name: str, space: str | None = None, /, **options: Any) -> Proxy:

@@ -22,7 +22,7 @@ from experiments.queries.pools import RESULTS
 from nas import judge
 from nas.core.files import versions
 from nas.truth import benchmarks
-from spaces.rnn import named_cell
+from spaces.rnn import NAMED_CELLS, named_cell
 
 __all__ = ["METHODS", "QUERIES", "SEEDS", "main"]
 
@@ -69,7 +69,7 @@ def _run(method: str, seed: int) -> dict[str, Any]:
         "cost": results["queries_used"],
         "asked": results["truths"]["architectures"],
         "found": results["found"]["key"],
-        "named": {named_cell(name).key: name for name in ("RNN", "LSTM", "GRU")}.get(results["found"]["key"]),
+        "named": {named_cell(name).key: name for name in NAMED_CELLS}.get(results["found"]["key"]),
         "loss": results["found"]["truth"],
         "regret": results["found"]["truth"] - table.best.value,
         "loss without GRU": min(others, default=None),

@@ -8,7 +8,6 @@ those of ``mini_rnn``, the diverged last, is the over-optimisation curve. Scores
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +46,6 @@ _SEED = 900
 
 def main() -> None:
     """Draws, scores, trains, and writes results/optimised.json and the figure."""
-    path = RESULTS / "optimised.json"
     picks: list[dict[str, Any]] = []
     for stream in range(STREAMS):
         picks += _picked(_SEED + stream)
@@ -63,8 +61,9 @@ def main() -> None:
     held = {*table.by_key, *table.diverged}
     places = quantiles([found[p["key"]]["truth"] for p in picks], reference, [p["key"] in held for p in picks])
     rows = [{**pick, **found[pick["key"]], "quantile": float(place)} for pick, place in zip(picks, places, strict=True)]
-    save(path, {"rows": rows, "curve": curve(rows), "table": table.name, "versions": versions()})
-    figure(json.loads(path.read_text(encoding="utf-8")), RESULTS / "optimised.png")
+    data = {"rows": rows, "curve": curve(rows), "table": table.name, "versions": versions()}
+    save(RESULTS / "optimised.json", data)
+    figure(data, RESULTS / "optimised.png")
 
 
 def _picked(seed: int) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ class Spread(BayesSearch):
         return deviation
 
 
-def scored(name: str, seed: int, workers: int) -> tuple[Space[Any], Benchmark, dict[str, Evaluation]]:
+def scored(name: str, seed: int) -> tuple[Space[Any], Benchmark, dict[str, Evaluation]]:
     """Returns the space, the table, and the scores of its members by key, views included."""
     folder = Path("runs") / "queries" / f"{name}_{seed}"
     overrides = (*TABLES[name], f"benchmark={name}", "searcher=bayes", "queries=1", "pool=benchmark", f"seed={seed}")
@@ -86,7 +86,7 @@ def scored(name: str, seed: int, workers: int) -> tuple[Space[Any], Benchmark, d
     trials = [Trial(entry.architecture) for entry in benchmark.entries]
     # what scores hang on: not the surrogate's own settings
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
-    with Journal(folder, kept) as journal, Evaluator(settings.task(), workers) as evaluator:
+    with Journal(folder, kept) as journal, Evaluator(settings.task()) as evaluator:
         found = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
     return settings.space, benchmark, {one.key: one for one in found}
 
@@ -164,12 +164,12 @@ def _starts(method: str, what: str) -> int:
     return int("half" not in what)
 
 
-def _compared(name: str, workers: int) -> None:
+def _compared(name: str) -> None:
     path = RESULTS / f"{name}.json"
     done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = done.get("rows", {})
     for probe in range(PROBES):
-        space, benchmark, scores = scored(name, probe, workers)
+        space, benchmark, scores = scored(name, probe)
         for what, pool in pools(name, space, benchmark).items():
             for method in ("gp", "spread", "top", "forest"):
                 for start in range(STARTS):
@@ -205,7 +205,7 @@ def _line(rows: Mapping[str, Any], what: str) -> str:
 def main() -> None:
     """Compares on both tables, or on those named."""
     for name in sys.argv[1:] or TABLES:
-        _compared(name, workers=1)
+        _compared(name)
 
 
 if __name__ == "__main__":

@@ -68,11 +68,7 @@ def statistics(space: Space[Any], probe: Probe) -> dict[str, Proxy]:
         raise ZeronasError(
             f"gate=sampler needs statistics to look at, but space '{space.name}' names none; use gate=none."
         )
-    made = {}
-    for label, options in found.items():
-        given = dict(options)
-        made[f"{_PREFIX}{label}"] = proxies.get(given.pop("name"), space.name, **given)
-    return made
+    return proxies.listed(found, space.name, _PREFIX)
 
 
 @dataclass(frozen=True)
