@@ -6,7 +6,6 @@ chance, as many as the budget pays are trained to the end; or more of them go th
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from experiments.guard import guarded
 from experiments.paper.runs import composed
 from experiments.paper.tables import save
-from experiments.queries.pools import RESULTS
+from experiments.queries.pools import RESULTS, asked
 from nas import judge
 from nas.core import seeds
 from nas.core.files import versions
@@ -103,22 +102,16 @@ def _run(
 ) -> tuple[float, float | None]:
     """Returns what a funnel cost, in trainings, and the regret of its find; None where all it trained diverged."""
     shares, eta = PLANS[plan]
-    funnel, truth = Funnel(space, _finalists(space, plan, budget), shares, eta), TableTruth(table)
+    funnel = Funnel(space, _finalists(space, plan, budget), shares, eta)
     drawn = seeds.generator(seed, "halving").permutation(len(members))[:_MEMBERS]
     for place, i in enumerate(drawn):
         fitness = scores[members[i].key].fitness if order == "proxy" else -float(place)
         funnel.tell([Result.of(members[i], fitness)])
-    cost, reached, best = 0.0, dict[str, float](), -math.inf
-    while trials := funnel.ask(1, {TRUTH: budget - cost}):
-        (trial,) = trials
-        ((_, evaluation),) = truth.answer(trials)
-        cost += trial.fidelity - reached.get(trial.architecture.key, 0.0)
-        reached[trial.architecture.key] = trial.fidelity
-        funnel.tell([Result(trial, evaluation.scores)])
-        if trial.fidelity == 1:
-            best = max(best, evaluation.scores[TRUTH].fitness)
-    best_there_is = table.sign * table.best.value
-    return cost, None if best == -math.inf else best_there_is - best
+    results = asked(funnel, {TRUTH: TableTruth(table)}, {TRUTH: budget})
+    whole = [r.truth.value for r in results if r.truth is not None and r.trial.fidelity == 1]
+    best = max((value for value in whole if value is not None), default=None)
+    cost = sum(result.cost for result in results)
+    return cost, None if best is None else table.sign * table.best.value - best
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from nas.core.progress import Progress
 from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool
-from nas.engine.run import answered
+from nas.engine.run import Asking, answered, search
 from nas.engine.trials import PROXIES, TRUTH, Evaluation, Measure, Result, Trial
 from nas.search.bayes import BayesSearch
 from nas.settings import SearchSettings, make
@@ -34,7 +35,7 @@ from nas.truth.benchmarks import Benchmark, Entry
 from nas.truth.measures import TableTruth
 from spaces.base import Space
 
-__all__ = ["AT", "RESULTS", "SETTINGS", "TABLES", "Pool", "main", "pools", "scored", "truths"]
+__all__ = ["AT", "RESULTS", "SETTINGS", "TABLES", "Pool", "asked", "main", "pools", "scored", "truths"]
 
 #: where committed results go
 RESULTS = Path(__file__).parent / "results"
@@ -119,18 +120,20 @@ class Pool:
         return [{"rank": self.rank(best[n - 1]), "regret": self.regret(best[n - 1])} for n in AT]
 
 
+def asked(
+    searcher: Asking, measures: Mapping[str, Measure], budgets: Mapping[str, float], batch: int = 1
+) -> list[Result]:
+    """Returns what a search was told, by the loop that every search goes through, its journal thrown away."""
+    with TemporaryDirectory() as folder, Journal(Path(folder), {}) as journal:
+        return search(searcher, measures, journal, budgets, batch)[0]
+
+
 def truths(pool: Pool, scores: Scores, searcher: BayesSearch) -> list[float]:
     """Returns the truths that a searcher asks for, in order, higher is better."""
     measures: dict[str, Measure] = {PROXIES: Known(scores), TRUTH: TableTruth(pool.benchmark)}
-    left = {PROXIES: float(len(pool.architectures)), TRUTH: float(AT[-1])}
-    found: list[float] = []
-    while trials := searcher.ask(len(pool.architectures), left):
-        answers = dict(measures[trials[0].measure].answer(trials))
-        results = [Result(trial, answers[i].scores) for i, trial in enumerate(trials)]
-        left[trials[0].measure] -= len(trials)
-        found += [result.truth.fitness for result in results if result.truth is not None]
-        searcher.tell(results)
-    return found
+    members = len(pool.architectures)
+    results = asked(searcher, measures, {PROXIES: members, TRUTH: AT[-1]}, members)
+    return [result.truth.fitness for result in results if result.truth is not None]
 
 
 def _top(pool: Pool, scores: Scores) -> list[float]:
