@@ -37,7 +37,7 @@ from nas.core.options import (
     parse,
     shown,
 )
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Task, check
 from nas.engine.gate import GateSettings, statistics
 from nas.engine.region import RegionSettings
 from nas.search import SEARCHERS
@@ -298,11 +298,15 @@ class Settings(Generic[S]):
 
         What a gate looks at and what a surrogate learns from are measured too, behind all proxies.
         """
+        given = self.given
+        return Task(self.space, self.probe, self.measured(extra), self.seed, given.device, given.executor.timeout)
+
+    def measured(self, extra: Sequence[str] = ()) -> dict[str, Proxy]:
+        """Returns label -> proxy of all that ``task`` measures, in its order."""
         wanted = dict(self.proxies)
         for name in extra:
             wanted.setdefault(name, proxies.get(name, self.space.name))
-        wanted |= {**self.statistics, **self.views}
-        return Task(self.space, self.probe, wanted, self.seed, self.given.device, self.given.executor.timeout)
+        return {**wanted, **self.statistics, **self.views}
 
     def needed_truth(self) -> Benchmark:
         """Returns the benchmark.
@@ -372,7 +376,7 @@ def make(config: Mapping[str, Any], kind: type[Q]) -> Settings[Q]:
     probe = _probe(given, space)
     benchmark, note = _benchmark(given, space)
     settings = Settings(given, space, probe, chosen, benchmark, note, config)
-    settings.task()  # a proxy that does not fit the space is found before anything is computed
+    check(space, probe, settings.measured())  # a proxy that does not fit is found before anything is computed
     return settings
 
 

@@ -18,13 +18,13 @@ from types import FrameType
 from typing import Any
 
 from nas.core.errors import ZeronasError
-from nas.core.workers import OUT_OF_MEMORY, TIME_OUT, end_with_parent, one_thread, out_of_memory
+from nas.core.workers import TIME_OUT, end_with_parent, failure, one_thread
 from nas.engine.trials import Evaluation, Trial
 from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
 from spaces.record import Probe
 
-__all__ = ["Evaluator", "Task"]
+__all__ = ["Evaluator", "Task", "check"]
 
 
 class _TimeOut(Exception):
@@ -38,6 +38,10 @@ class Task:
     Attributes:
         proxies: label -> proxy, the first is the fitness.
         timeout: seconds allowed per architecture, or None; what is not scored by then is a failure "time-out".
+
+    Raises:
+        ZeronasError: the probe does not give what a proxy needs, the device is asked for and absent, or a proxy cannot
+            be prepared for the space.
     """
 
     space: Space[Any]
@@ -48,14 +52,13 @@ class Task:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        for label, proxy in self.proxies.items():
-            if missing := proxy.needs - self.probe.gives:
-                raise ZeronasError(
-                    f"Proxy '{label}' needs {' and '.join(sorted(missing))}, which the probe of space "
-                    f"'{self.space.name}' does not give."
-                )
+        check(self.space, self.probe, self.proxies)
+        _check_device(self.device)
         # once, here in the parent: worker processes get what was prepared
-        prepared = {label: proxy.prepare(self.space) for label, proxy in self.proxies.items()}
+        prepared = {
+            label: proxy.prepare(self.space, self.probe, self.seed, self.device)
+            for label, proxy in self.proxies.items()
+        }
         object.__setattr__(self, "proxies", prepared)
 
     def __call__(self, architecture: Any) -> Evaluation:
@@ -76,12 +79,12 @@ class Task:
                     try:
                         scores[label] = proxy.score(record)
                     except (MemoryError, RuntimeError) as error:
-                        scores[label] = Score(None, _reason(error))
+                        scores[label] = Score(None, failure(error))
                     times[label] = time.perf_counter() - begun
         except _TimeOut:
             scores = {label: scores.get(label, Score(None, TIME_OUT)) for label in self.proxies}
         except (MemoryError, RuntimeError) as error:  # of the pass, which all share
-            scores = dict.fromkeys(self.proxies, Score(None, _reason(error)))
+            scores = dict.fromkeys(self.proxies, Score(None, failure(error)))
         return Evaluation(architecture.key, scores, time.perf_counter() - start, times)
 
     @property
@@ -90,17 +93,18 @@ class Task:
         return "forward" in Needs.union(self.proxies.values()).kinds
 
 
-def _reason(error: Exception) -> str:
-    """Returns the reason of a failure.
+def check(space: Space[Any], probe: Probe, proxies: Mapping[str, Proxy]) -> None:
+    """Checks that the probe of a space gives what proxies, by label, need to see.
 
     Raises:
-        Exception: the error itself, where it is none that an architecture or a machine can cause.
+        ZeronasError: it does not.
     """
-    if out_of_memory(error):
-        return OUT_OF_MEMORY
-    if "failed to converge" in str(error):
-        return "no convergence"
-    raise error
+    for label, proxy in proxies.items():
+        if missing := proxy.needs - probe.gives:
+            raise ZeronasError(
+                f"Proxy '{label}' needs {' and '.join(sorted(missing))}, which the probe of space '{space.name}' does "
+                "not give."
+            )
 
 
 @contextmanager
@@ -153,14 +157,12 @@ class Evaluator:
     """Measures proxies, in this process (``workers=1``) or in a persistent pool of processes.
 
     Raises:
-        ZeronasError: ``workers`` is not a whole number of 1 or more, CUDA is asked for and absent, or a time limit
-            cannot be kept here.
+        ZeronasError: ``workers`` is not a whole number of 1 or more, or a time limit cannot be kept here.
     """
 
     def __init__(self, task: Task, workers: int = 1) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
             raise ZeronasError(f"executor.workers must be a whole number of 1 or more, but got {workers!r}.")
-        _check_device(task.device)
         self.task = task
         self.labels = tuple(task.proxies)
         self.workers = workers

@@ -168,13 +168,13 @@ def test_equal_cells_score_equally() -> None:
 @pytest.mark.parametrize(("name", "space"), CASES)
 def test_proxies_only_look(name: str, space: str) -> None:
     """A proxy reads what it declared to need, changes nothing in the record, and keeps no state."""
-    proxy = proxies.get(name, space).prepare(SPACES[space])
     probe = probe_of(space)
+    proxy = proxies.get(name, space).prepare(SPACES[space], probe)
     a, b = (probe.observe(SPACES[space], item, Needs.union([proxy]), 0) for item in architectures(space)[:2])
     before = [h.clone() for h in a.hidden]
     first = proxy(a)
     proxy(b)
-    assert proxy(a) == first == proxies.get(name, space).prepare(SPACES[space])(a)
+    assert proxy(a) == first == proxies.get(name, space).prepare(SPACES[space], probe)(a)
     assert all(torch.equal(x, y) for x, y in zip(before, a.hidden, strict=True))
     assert pickle.loads(pickle.dumps(proxy))(a) == first
     if "forward" not in proxy.needs:
@@ -184,9 +184,9 @@ def test_proxies_only_look(name: str, space: str) -> None:
 @pytest.mark.parametrize(("name", "space"), [case for case in CASES if "forward" in proxies.get(*case).needs])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value: float) -> None:
-    proxy = proxies.get(name, space)
-    item = architectures(space)[0]
-    record: Record = probe_of(space).observe(SPACES[space], item, Needs.union([proxy]), 0)
+    proxy, probe = proxies.get(name, space), probe_of(space)
+    proxy, item = proxy.prepare(SPACES[space], probe), architectures(space)[0]
+    record: Record = probe.observe(SPACES[space], item, Needs.union([proxy]), 0)
     record.hidden = [h.clone() for h in record.hidden]
     record.hidden[proxy.layers - 1][1, 0, 0] = value
     score = proxy.score(record)
