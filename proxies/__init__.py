@@ -10,6 +10,8 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     capacity,
     control,
     covariance,
+    fitness_bert,
+    fitness_rnn,
     jacobian,
     saliency,
     sizes,

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -162,10 +163,15 @@ class RankAggregation(Proxy):
         scores = {label: one.score(record) for label, one in self._members.items()}
         if self._references is None:
             raise ProxyFailure("ranks are relative to a sample of a space, which the proxy was not prepared for")
-        places = [self._place(label, score, self._references[label]) for label, score in scores.items()]
+        return self._together(
+            {label: self._place(label, score, self._references[label]) for label, score in scores.items()}
+        )
+
+    def _together(self, places: Mapping[str, float]) -> float:
+        """Returns the aggregate of the members' places by label, each above 0 and up to ``clip``."""
         if self.how == "worst":
-            return min(places)
-        return math.fsum(map(math.log, places)) if self.how == "log_sum" else math.fsum(places) / len(places)
+            return min(places.values())
+        return math.fsum(map(math.log, places.values())) if self.how == "log_sum" else fmean(places.values())
 
     def _place(self, label: str, score: Score, reference: Reference) -> float:
         if score.value is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spaces.base import Space
     from spaces.record import Probe
 
-__all__ = ["NSC", "Init", "ZeroLM", "psi", "variance"]
+__all__ = ["NSC", "Init", "ZeroLM", "pieces", "psi", "variance"]
 
 #: how weights start: N(0, 0.02) as BERT's do; Xavier; the default of ``torch.nn.Linear``
 Init = Literal["normal02", "xavier", "torch"]
@@ -51,7 +51,7 @@ def _layers(record: Record) -> Layers:
     return record.matrices
 
 
-def _pieces(matrix: Matrix, per_head: bool) -> tuple[int, int, int]:
+def pieces(matrix: Matrix, per_head: bool) -> tuple[int, int, int]:
     """Returns (how many, rows, columns): one matrix, or one for each head that shares its rows."""
     heads = matrix.heads if per_head else 1
     return heads, matrix.rows // heads, matrix.columns
@@ -142,7 +142,7 @@ class ZeroLM(Proxy):
         return math.fsum(a for a, _ in found), math.fsum(f for _, f in found)
 
     def _capacity(self, matrix: Matrix) -> float:
-        count, rows, columns = _pieces(matrix, self.per_head)
+        count, rows, columns = pieces(matrix, self.per_head)
         return count * self._of_square(
             rows * columns * variance(matrix.rows, matrix.columns, self.init), min(rows, columns)
         )
@@ -154,7 +154,7 @@ class ZeroLM(Proxy):
         rng = seeds.generator(seed, key, "capacity")
         totals = dict.fromkeys(_PARTS, 0.0)
         for matrix in (matrix for layer in layers for matrix in layer if matrix.part in totals):
-            count, rows, columns = _pieces(matrix, self.per_head)
+            count, rows, columns = pieces(matrix, self.per_head)
             shape, spread = (count, rows * columns), math.sqrt(variance(matrix.rows, matrix.columns, self.init))
             if self.init == "torch":
                 bound = math.sqrt(3) * spread
@@ -225,4 +225,4 @@ class NSC(Proxy):
 
     def _shapes(self, layer: Sequence[Matrix]) -> list[tuple[int, int, int, float]]:
         """Returns for each matrix of a layer how many such there are, rows, columns and the variance of an entry."""
-        return [(*_pieces(matrix, self.per_head), variance(matrix.rows, matrix.columns, self.init)) for matrix in layer]
+        return [(*pieces(matrix, self.per_head), variance(matrix.rows, matrix.columns, self.init)) for matrix in layer]

@@ -6,7 +6,7 @@ of the record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -26,6 +26,7 @@ NEEDS: frozenset[Need] = frozenset(
     {
         "shapes",  # counts alone
         "matrices",  # shapes of the weight matrices, layer by layer
+        "described",  # the named features of the graph or configuration (``Space.describe``)
         "forward",  # hidden states
         "embedding",  # what enters the first layer, of a forward pass
         "activations",  # taps: outputs of the activation functions, and what else the network computes
@@ -41,7 +42,7 @@ NEEDS: frozenset[Need] = frozenset(
     }
 )
 #: needs that shapes answer, so that nothing is built or run for them
-STILL: frozenset[Need] = frozenset({"shapes", "matrices"})
+STILL: frozenset[Need] = frozenset({"shapes", "matrices", "described"})
 
 #: a noised pass: a factor, and what it multiplies per step and unit: the "variance" or the "deviation" of the
 #: embedding over the batch
@@ -178,6 +179,8 @@ class Record:
     weights: list[Weight] = field(default_factory=list)
     #: shapes of the weight matrices of each layer
     matrices: tuple[tuple[Matrix, ...], ...] = ()
+    #: feature name -> value, as ``Space.describe`` has them
+    described: Mapping[str, Any] = field(default_factory=dict)
     #: records of further initialisations of the same architecture, where the probe makes several
     repeats: list[Record] = field(default_factory=list)
     #: results that several proxies share, each computed by the first that needs it
@@ -187,7 +190,10 @@ class Record:
     def of(cls, space: Space[Any], architecture: Any, needs: Needs, seed: int) -> Record:
         """Returns a record that holds what shapes say, for a probe to fill with what a pass sees."""
         matrices = space.matrices(architecture) if "matrices" in needs.kinds else ()
-        return cls(space.name, architecture.key, seed, space.counts(architecture), matrices=matrices)
+        described = space.describe(architecture) if "described" in needs.kinds else {}
+        return cls(
+            space.name, architecture.key, seed, space.counts(architecture), matrices=matrices, described=described
+        )
 
 
 class Probe(Protocol):

@@ -57,7 +57,17 @@ class BertProbe:
     """
 
     gives: ClassVar[frozenset[Need]] = frozenset(
-        {"shapes", "matrices", "forward", "activations", "attention", "weights", "backward", "backward_released"}
+        {
+            "shapes",
+            "described",
+            "matrices",
+            "forward",
+            "activations",
+            "attention",
+            "weights",
+            "backward",
+            "backward_released",
+        }
     )
 
     batch: Size = 16

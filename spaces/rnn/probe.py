@@ -60,7 +60,17 @@ class RNNProbe:
     """
 
     gives: ClassVar[frozenset[Need]] = frozenset(
-        {"shapes", "forward", "embedding", "activations", "weights", "backward", "hidden_backward", "noise"}
+        {
+            "shapes",
+            "described",
+            "forward",
+            "embedding",
+            "activations",
+            "weights",
+            "backward",
+            "hidden_backward",
+            "noise",
+        }
     )
 
     embedding: Size = 32
