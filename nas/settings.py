@@ -70,7 +70,7 @@ __all__ = [
 _NOT_IDENTITY = frozenset(
     {
         *("budget", "verify", "finalists", "rungs", "eta", "queries", "truth"),
-        *("executor", "run", "fresh", "data_dir", "baselines", "resamples"),
+        *("executor", "run", "fresh", "data_dir", "baselines", "resamples", "reference"),
     }
 )
 
@@ -165,6 +165,7 @@ class RankSettings(SharedSettings):
     limit: Size | None = None
     baselines: bool
     resamples: Annotated[int, Ge(0), Le(1_000_000)]
+    reference: Literal["features", "views", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,9 +288,21 @@ class Settings(Generic[S]):
 
     @cached_property
     def views(self) -> Mapping[str, Proxy]:
-        """Label -> proxy of what the searcher learns from beside the proxies; none for most searchers."""
+        """Label -> proxy of what the searcher, or the learned reference of a ranking, learns from beside the proxies.
+
+        Raises:
+            ZeronasError: a ranking asks for them, and the space has none.
+        """
         given = self.given
-        if not isinstance(given, SearchSettings) or not SEARCHERS.get(given.searcher.name).wants_views:
+        if isinstance(given, RankSettings):
+            if given.reference != "views":
+                return {}
+            if not self.space.views(self.probe):
+                raise ZeronasError(
+                    f"reference=views needs views of an untrained architecture, but space '{self.space.name}' names "
+                    "none; use reference=features."
+                )
+        elif not isinstance(given, SearchSettings) or not SEARCHERS.get(given.searcher.name).wants_views:
             return {}
         return proxies.listed(self.space.views(self.probe), self.space.name, "view_")
 

@@ -18,6 +18,7 @@ from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.trials import PROXIES, Trial
 from nas.report.rank import lines, members_line, noise_line, published_lines, report
+from nas.report.scrutiny import reference_line
 from nas.settings import RankSettings, make
 from nas.truth.benchmarks import Benchmark, Diverged, Entry
 
@@ -47,6 +48,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     print(members_line(results))
     print("\n".join(lines(results)))
     print(noise_line(results))
+    print(reference_line(results))
     for text in published_lines(results):
         print(text)
     print(f"scored in {wall:.1f} s; folder: {folder} (summary.md, table.csv, results.json, plots)")

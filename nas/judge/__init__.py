@@ -12,6 +12,7 @@ from nas.judge.statistics import (
     ranked_regret,
     recall_at_top,
     spearman,
+    tie_broken,
     tied_last,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "ranked_regret",
     "recall_at_top",
     "spearman",
+    "tie_broken",
     "tied_last",
 ]

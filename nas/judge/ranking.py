@@ -11,7 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nas.judge.pairs import Paired, partial, within
 from nas.judge.statistics import Agreement, agreement, kendall, tied_last
+from nas.judge.top import Top, top
+from spaces.base import Counts
 
 __all__ = ["Ranking", "rankings"]
 
@@ -28,22 +31,34 @@ class Ranking:
         common: Kendall tau over those that have a truth and a score by every proxy that scored any, NaN where it is
             not defined.
         common_count: how many those are.
+        like_size: tie-broken tau over the pairs of architectures whose parameters differ by at most 10%, of the same
+            architectures as ``overall``, as all that follows.
+        given_size: partial tau given parameters and FLOPs.
+        top: what its ten best hold.
     """
 
     overall: Agreement | None
     valid: Agreement | None
     common: float
     common_count: int
+    like_size: Paired
+    given_size: Paired
+    top: Top | None
 
 
-def rankings(scores: Mapping[str, Values], truth: Values, resamples: int) -> dict[str, Ranking]:
+def rankings(
+    scores: Mapping[str, Values], truth: Values, sizes: Sequence[Counts], resamples: int
+) -> dict[str, Ranking]:
     """Returns the ranking of each proxy.
 
     Args:
         scores: label -> one score per architecture, higher is better, None for a failure.
         truth: of the same architectures, higher is better, None where the training diverged.
+        sizes: of the same architectures.
         resamples: of the bootstrap.
     """
+    parameters = [float(size.parameters) for size in sizes]
+    flops = [float(size.flops) for size in sizes]
     scored = [column for column in scores.values() if any(value is not None for value in column)]
     common = [
         i for i, value in enumerate(truth) if value is not None and all(column[i] is not None for column in scored)
@@ -53,8 +68,17 @@ def rankings(scores: Mapping[str, Values], truth: Values, resamples: int) -> dic
     for label, column in scores.items():
         pairs = [(s, t) for s, t in zip(column, truth, strict=True) if s is not None and t is not None]
         valid = agreement([s for s, _ in pairs], [t for _, t in pairs], resamples)
-        whole = valid if len(pairs) == len(truth) else agreement(tied_last(column), places, resamples)
+        ranks = tied_last(column)
+        whole = valid if len(pairs) == len(truth) else agreement(ranks, places, resamples)
         shared = [(s, places[i]) for i in common if (s := column[i]) is not None]
         tau = kendall([s for s, _ in shared], [t for _, t in shared]) if len(shared) > 2 else math.nan
-        found[label] = Ranking(whole, valid, tau, len(common))
+        found[label] = Ranking(
+            whole,
+            valid,
+            tau,
+            len(common),
+            within(ranks, places, parameters),
+            partial(ranks, places, [parameters, flops]),
+            top(ranks, truth),
+        )
     return found

@@ -27,6 +27,7 @@ __all__ = [
     "ranked_regret",
     "recall_at_top",
     "spearman",
+    "tie_broken",
     "tied_last",
 ]
 
@@ -40,6 +41,7 @@ class Agreement:
         tau, rho: Kendall tau-b and Spearman rho.
         tau_interval, rho_interval: 95% percentile bootstrap intervals, resampling architectures.
         recall: share of the true top 10% found in the proxy's top 10%.
+        tie_broken, tie_broken_interval: expected tau once ties of the scores are broken at random; see ``tie_broken``.
     """
 
     count: int
@@ -48,6 +50,8 @@ class Agreement:
     rho: float
     rho_interval: tuple[float, float]
     recall: float
+    tie_broken: float
+    tie_broken_interval: tuple[float, float]
 
 
 def kendall(scores: Numbers, truth: Numbers) -> float:
@@ -57,6 +61,33 @@ def kendall(scores: Numbers, truth: Numbers) -> float:
     return float(kendalltau(scores, truth).statistic)
 
 
+def tie_broken(scores: Numbers, truth: Numbers) -> float:
+    """Returns Kendall's tau once ties of the scores are broken at random: its expectation over all orders of the ties.
+
+    With no ties left in the scores, tau-b is (C - D) / sqrt(n0 (n0 - n_t)), where C of the n0 pairs are concordant, D
+    discordant and n_t tied in the truth. A pair that the scores tied falls either way with the same chance, and so adds
+    0 to the expectation of C - D. So it is this quotient with ties of the scores counting 0: tau-b times the root of
+    the share of pairs that the scores do not tie. tau-b divides by the pairs that a coarse score tells apart, and
+    flatters it; this does not.
+
+    It is 0 where the scores are constant, and NaN where the truth is.
+    """
+    return _tie_broken(kendall(scores, truth), scores, truth, len(truth) * (len(truth) - 1) // 2)
+
+
+def _tie_broken(tau: float, scores: Numbers, truth: Numbers, pairs: int) -> float:
+    told = _told_apart(scores)
+    if not told and _told_apart(truth):
+        return 0.0
+    return float(tau * math.sqrt(told / pairs)) if pairs else math.nan
+
+
+def _told_apart(values: Numbers) -> int:
+    """Returns the number of pairs that are not tied."""
+    counts = np.unique(np.asarray(values), return_counts=True)[1].astype(np.int64)
+    return int((len(values) ** 2 - (counts**2).sum()) // 2)
+
+
 def spearman(scores: Numbers, truth: Numbers) -> float:
     """Returns Spearman's rho; NaN where either side is constant."""
     from scipy.stats import spearmanr
@@ -64,6 +95,18 @@ def spearman(scores: Numbers, truth: Numbers) -> float:
     if len(set(np.asarray(scores).tolist())) < 2 or len(set(np.asarray(truth).tolist())) < 2:
         return float("nan")  # as scipy has it, without its warning
     return float(spearmanr(scores, truth).statistic)
+
+
+def _of_places(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns Spearman's rho of places, whole numbers from 0: without sorting, for the many samples of a bootstrap."""
+    deviations = []
+    for column in (first, second):
+        count = np.bincount(column)
+        ranks = (np.cumsum(count) - (count - 1) / 2)[column]  # ties at their mean
+        deviations.append(ranks - (len(column) + 1) / 2)
+    a, b = deviations
+    norm = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
+    return float((a * b).sum()) / norm if norm else math.nan
 
 
 def tied_last(values: Sequence[float | None]) -> np.ndarray:
@@ -107,12 +150,16 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
     if len(a) < 3:
         return None
     rng = seeds.generator(seed, "bootstrap", len(a))
-    taus, rhos = bootstrap(
-        lambda rows: (kendall(rows[:, 0], rows[:, 1]), spearman(rows[:, 0], rows[:, 1])),
-        np.stack([a, b], axis=1),
-        resamples,
-        rng,
-    )
+
+    def statistics(rows: np.ndarray) -> tuple[float, float, float]:
+        first, second, drawn = rows.T
+        tau, rho = kendall(first, second), _of_places(first, second)
+        # an architecture that was drawn twice makes no pair with itself
+        return tau, rho, _tie_broken(tau, first, second, _told_apart(drawn))
+
+    places = [np.unique(column, return_inverse=True)[1].ravel() for column in (a, b)]
+    rows = np.stack([*places, np.arange(len(a))], axis=1)
+    taus, rhos, broken = bootstrap(statistics, rows, resamples, rng)
     return Agreement(
         len(a),
         kendall(a, b),
@@ -120,6 +167,8 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
         spearman(a, b),
         rhos,
         recall_at_top(a, b),
+        tie_broken(a, b),
+        broken,
     )
 
 

@@ -15,14 +15,15 @@ from nas import judge
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.evaluate import Evaluation
 from nas.judge.noise import Noise, ceiling
+from nas.judge.pairs import within
 from nas.judge.ranking import Ranking, rankings
-from nas.report import plots
+from nas.report import plots, scrutiny
 from nas.report.selection import curve_lines, curve_plot, curve_sections, curves
 from nas.report.tables import estimate, failures, markdown_table, text_table
 from nas.settings import RankSettings, Settings
 from nas.truth.benchmarks import Benchmark, Diverged, Entry
 from proxies.base import Proxy
-from spaces.base import Space
+from spaces.base import Counts, Space
 
 __all__ = ["lines", "members_line", "noise", "noise_line", "ordered", "published_lines", "report"]
 
@@ -41,14 +42,14 @@ def report(
     The plots are a scatter of truth and score for each proxy, and the over-optimisation curves of all.
 
     Args:
-        proxies: label -> proxy, baselines included.
+        proxies: label -> proxy, baselines included, and views where the learned reference is of views.
         members: the benchmark's architectures that were scored, those whose training diverged among them.
         evaluations: their scores, same order.
         resamples: of the bootstrap.
         wall: seconds the scoring took this session.
     """
     benchmark = settings.needed_truth()
-    labels = list(proxies)
+    labels = [label for label in proxies if label not in settings.views]
     rows = [
         [*_truth_cells(m), *(ev.scores[label].value for label in labels), _failed(ev, labels)]
         for m, ev in zip(members, evaluations, strict=True)
@@ -56,9 +57,12 @@ def report(
     write_csv(folder / "table.csv", ["key", "truth", "runs", *labels, "failure"], rows)
     columns = {label: [ev.scores[label].value for ev in evaluations] for label in labels}
     truth = [m.value if isinstance(m, Entry) else None for m in members]
-    ranked = rankings(columns, [None if t is None else benchmark.sign * t for t in truth], resamples)
+    signed = [None if t is None else benchmark.sign * t for t in truth]
+    architectures = [m.architecture for m in members]
+    sizes = [settings.space.counts(architecture) for architecture in architectures]
+    ranked = rankings(columns, signed, sizes, resamples)
     judged = {
-        label: _judge(label, proxies[label], ranked[label], benchmark, members, evaluations, settings.space)
+        label: _judge(label, proxies[label], ranked[label], benchmark, members, sizes, evaluations, settings.space)
         for label in labels
     }
     known = sum(isinstance(m, Entry) for m in members)
@@ -76,6 +80,14 @@ def report(
         "probe": settings.given.probe.name,
         "seed": settings.seed,
         "proxies": judged,
+        "lot": scrutiny.lot(signed),
+        "reference": scrutiny.learn(
+            settings.space,
+            architectures,
+            signed,
+            settings.given.reference,
+            [[ev.scores[view].value for view in settings.views] for ev in evaluations],
+        ),
         "selection": curves(columns, truth, benchmark.sign, resamples),
         "seconds": {"wall": wall, "scoring": sum(e.seconds for e in evaluations)},
         "config": settings.config,
@@ -123,6 +135,7 @@ def _judge(
     ranking: Ranking,
     benchmark: Benchmark,
     members: Sequence[Entry | Diverged],
+    sizes: Sequence[Counts],
     evaluations: Sequence[Evaluation],
     space: Space[Any],
 ) -> dict[str, Any]:
@@ -144,23 +157,35 @@ def _judge(
         "agreement_all": None if ranking.overall is None else vars(ranking.overall),
         "agreement": None if ranking.valid is None else vars(ranking.valid),
         "common": {"count": ranking.common_count, "tau": None if math.isnan(ranking.common) else ranking.common},
+        **scrutiny.facts(ranking),
+        "distinct": len(set(scores)),
         "ties": len(scores) - len(set(scores)),
         "failures": dict(Counter(score.reason for _, score in pairs if score.value is None)),
         "milliseconds": 1000 * (own + shared),
         "milliseconds_scoring": 1000 * own,
         "source": proxy.source,
-        "runs": _by_run(proxy, benchmark, valid),
+        "runs": _by_run(
+            proxy, benchmark, valid, {m.key: size.parameters for m, size in zip(members, sizes, strict=True)}
+        ),
     }
 
 
-def _by_run(proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, float]]) -> dict[str, Any]:
+def _by_run(
+    proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, float]], parameters: Mapping[str, int]
+) -> dict[str, Any]:
     """Compares over single trainings, as published tables do, and with the published column of the metric."""
     runs = [(score, run) for entry, score in valid for run in entry.runs]
     if len(runs) < 3:
         return {}
     scores = [score for score, _ in runs]
     truth = [benchmark.sign * run.value for _, run in runs]
-    result: dict[str, Any] = {"count": len(runs), "tau": judge.kendall(scores, truth)}
+    sizes = [float(parameters[entry.key]) for entry, _ in valid for _ in entry.runs]
+    result: dict[str, Any] = {
+        "count": len(runs),
+        "tau": judge.kendall(scores, truth),
+        "tie_broken": judge.tie_broken(scores, truth),
+        "like_size": vars(within(scores, truth, sizes)),
+    }
     column = benchmark.published_column(proxy)
     if column is None:
         return result
@@ -198,30 +223,43 @@ def _plot(
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
-    """Returns the tables that the command prints, one line a proxy, best tau first: agreement, then selection."""
-    return [*text_table(*_table(results)), *curve_lines(results["selection"], _order(results))]
+    """Returns the tables that the command prints, one line a proxy, best tau first.
+
+    Agreement; ties, size and the ten best; selection.
+    """
+    order = _order(results)
+    return [
+        *text_table(*_table(results, short=True)),
+        *scrutiny.lines(results, order),
+        *curve_lines(results["selection"], order),
+    ]
 
 
 def _order(results: Mapping[str, Any]) -> list[str]:
     return [label for label, _ in ordered(results["proxies"])]
 
 
-def _table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _table(results: Mapping[str, Any], short: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Returns header and rows of the agreement, for a terminal of 120 columns where it is to be short."""
     # where every architecture has a truth and every proxy a score, the three taus are one
     one_set = all(r["agreement_all"] == r["agreement"] for r in results["proxies"].values())
     common = next((r["common"]["count"] for r in results["proxies"].values()), 0)
-    apart = [] if one_set else ["tau, valid pairs [95%]", "pairs", f"tau, common {common:,}"]
+    apart: list[str] = []
+    if not one_set:
+        apart = ["valid pairs"] if short else ["tau, valid pairs [95%]", "pairs", f"tau, common {common:,}"]
     rows = []
     for label, r in ordered(results["proxies"]):
         whole, valid = r["agreement_all"], r["agreement"]
         cells = [estimate(whole), estimate(whole, "rho"), f"{whole['recall']:.2f}" if whole else "n/a"]
         if apart:
             shared = r["common"]["tau"]
-            cells += [estimate(valid), f"{valid['count']:,}" if valid else "n/a"]
-            cells.append("n/a" if shared is None else f"{shared:.3f}")
-        rows.append([label, *cells, number(r["milliseconds"], 3), failures(r), str(r["ties"])])
-    header = ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, "ms/architecture", "failures", "ties"]
-    return header, rows
+            told = [estimate(valid), f"{valid['count']:,}" if valid else "n/a"]
+            told.append("n/a" if shared is None else f"{shared:.3f}")
+            cells += [f"{valid['tau']:.3f}" if valid else "n/a"] if short else told
+        failed = f"{sum(r['failures'].values()):,}" if short else failures(r)
+        rows.append([label, *cells, number(r["milliseconds"], 3), failed])
+    times = ["ms", "failures"] if short else ["ms/architecture", "failures"]
+    return ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, *times], rows
 
 
 def members_line(results: Mapping[str, Any]) -> str:
@@ -297,6 +335,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "",
         f"- {noise_line(results)}",
         *(f"- {text}" for text in published_lines(results)),
+        *scrutiny.section(results, _order(results)),
         *curve_sections(results["selection"], _order(results), results["noise"]["unit"]),
     ]
     seconds, made = results["seconds"], results["versions"]

@@ -39,14 +39,14 @@ def markdown_table(header: Sequence[str], rows: Rows) -> list[str]:
 
 
 def estimate(judged: Mapping[str, Any] | None, of: str = "tau", signed: bool = False) -> str:
-    """Returns an estimate of a judged agreement and its 95% interval, "n/a" where there is none.
+    """Returns an estimate of a judged agreement and its 95% interval, "n/a" where there is none or it is NaN.
 
     Args:
         judged: an ``Agreement`` as a mapping; numbers that are not finite may be None.
         of: "tau" or "rho".
         signed: with a plus where it is positive.
     """
-    if not judged or judged.get(of) is None:
+    if not judged or judged.get(of) is None or judged[of] != judged[of]:
         return "n/a"
     form = "+.3f" if signed else ".3f"
     low, high = judged[f"{of}_interval"]

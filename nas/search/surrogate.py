@@ -20,7 +20,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel, Matern
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Additive", "Candidates", "expected_improvement", "levelled", "normal_scores", "predict"]
+__all__ = ["Additive", "Candidates", "expected_improvement", "forest", "levelled", "normal_scores", "predict"]
 
 Array = NDArray[np.float64]
 
@@ -102,6 +102,11 @@ def levelled(truths: Sequence[float]) -> Array:
     return np.asarray((kept - kept.mean()) / (kept.std() or 1.0), dtype=float)
 
 
+def forest(rows: Array, truths: Array, seed: int) -> ExtraTreesRegressor:
+    """Returns the forest that was fitted to rows (n, d) and their truths (n,)."""
+    return ExtraTreesRegressor(_TREES, max_features=1 / 3, random_state=seed % 2**32).fit(rows, truths)
+
+
 def predict(
     model: Literal["gp", "forest"], candidates: Candidates, known: Sequence[int], truths: Array, seed: int
 ) -> tuple[Array, Array]:
@@ -120,9 +125,7 @@ def predict(
             process = GaussianProcessRegressor(Additive(candidates.views), alpha=_NOISE, optimizer=None)
             mean, deviation = process.fit(rows[known], truths).predict(rows, return_std=True)
         else:
-            forest = ExtraTreesRegressor(_TREES, max_features=1 / 3, random_state=seed % 2**32)
-            forest.fit(rows[known], truths)
-            each = np.stack([tree.predict(rows) for tree in forest.estimators_])
+            each = np.stack([tree.predict(rows) for tree in forest(rows[known], truths, seed).estimators_])
             mean, deviation = each.mean(axis=0), each.std(axis=0)
     return np.asarray(mean), np.asarray(deviation)
 

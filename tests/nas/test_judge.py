@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
 from nas import judge
+from nas.core import seeds
 from nas.judge.ranking import rankings
+from nas.judge.statistics import agreement
+from spaces.base import Counts
 
 
 def test_kendall_by_hand() -> None:
@@ -134,7 +137,8 @@ def test_a_proxy_gains_nothing_by_failing_and_pays_for_what_diverges() -> None:
     honest: list[float | None] = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
     picky: list[float | None] = [6.0, None, 4.0, 3.0, None, None, None]  # silent on a good one
     fooled: list[float | None] = [6.0, 5.0, 4.0, 3.0, 2.0, 8.0, 7.0]  # the untrainable first
-    found = rankings({"honest": honest, "picky": picky, "fooled": fooled}, truth, resamples=20)
+    sizes = [Counts(100, 200, 3, 4)] * 7
+    found = rankings({"honest": honest, "picky": picky, "fooled": fooled}, truth, sizes, resamples=20)
     valid = {label: one.valid for label, one in found.items()}
     assert all(one is not None and one.tau == pytest.approx(1.0) for one in valid.values())
     assert [one.count for one in valid.values() if one] == [5, 3, 5]
@@ -150,10 +154,67 @@ def test_a_proxy_gains_nothing_by_failing_and_pays_for_what_diverges() -> None:
     assert {label: one.tau for label, one in overall.items() if one} == pytest.approx(by_scipy)
     assert by_scipy["honest"] > by_scipy["picky"] > by_scipy["fooled"]
     assert all(one.common_count == 3 and one.common == pytest.approx(1.0) for one in found.values())
+    # all are of like size, so that size explains nothing and no pair is left out
+    for label, one in found.items():
+        assert one.overall is not None and one.like_size.pairs == 21
+        assert one.like_size.tau == pytest.approx(one.overall.tie_broken)
+        assert one.given_size.tau == pytest.approx(by_scipy[label])
+
+
+def orders_of_ties(scores: list[int]) -> list[tuple[int, ...]]:
+    """All rankings without ties that agree with the scores."""
+    places = range(len(scores))
+    return [
+        order
+        for order in itertools.permutations(places)
+        if all(order[i] < order[j] for i in places for j in places if scores[i] < scores[j])
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=2, max_size=6))
+def test_tie_broken_tau_is_the_mean_over_all_orders_of_the_ties(pairs: list[tuple[int, int]]) -> None:
+    scores, truth = [s for s, _ in pairs], [t for _, t in pairs]
+    found = judge.tie_broken(scores, truth)
+    taus = [kendalltau(order, truth).statistic for order in orders_of_ties(scores)]
+    if len(set(truth)) < 2:
+        assert math.isnan(found) and all(math.isnan(tau) for tau in taus)
+    else:
+        assert found == pytest.approx(np.mean(taus), abs=1e-12)
+
+
+def test_tie_broken_tau_by_hand() -> None:
+    # scores 1 1 2, truth 1 2 3: two pairs agree, one is tied: 2 / 3; tau-b is 2 / sqrt(2 * 3)
+    assert judge.tie_broken([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / 3)
+    assert judge.tie_broken([5, 5, 5], [1, 2, 3]) == 0.0
+    # two levels that agree with the truth wherever they differ: tau-b rewards them, and a coin does not
+    coarse, truth = [0] * 50 + [1] * 50, list(range(100))
+    assert judge.kendall(coarse, truth) == pytest.approx(2500 / math.sqrt(2500 * 4950))
+    assert judge.tie_broken(coarse, truth) == pytest.approx(2500 / 4950)
+
+
+def test_the_interval_of_the_tie_broken_tau_is_that_of_the_architectures_drawn() -> None:
+    # copies of an architecture in a sample are no ties of the proxy: without ties it is tau-b in every sample
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=30)
+    found = agreement(truth + rng.normal(size=30), truth, resamples=50)
+    assert found is not None and found.tie_broken == found.tau
+    assert found.tie_broken_interval == pytest.approx(found.tau_interval)
+    coarse = agreement((truth > 0).astype(float), truth, resamples=50)
+    assert coarse is not None and coarse.tie_broken_interval[1] < coarse.tau_interval[0]
+
+
+def test_the_bootstrap_of_rho_is_scipys() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, 6, 25), rng.integers(0, 6, 25)
+    found = agreement(a, b, resamples=30)
+    draws = seeds.generator(0, "bootstrap", 25)
+    rhos = [spearmanr(a[rows], b[rows]).statistic for rows in (draws.integers(25, size=25) for _ in range(30))]
+    assert found is not None and found.rho_interval == pytest.approx(np.percentile(rhos, [2.5, 97.5]))
 
 
 def test_where_nothing_failed_and_nothing_diverged_there_is_one_tau() -> None:
-    found = rankings({"a": [1.0, 3.0, 2.0], "never": [None, None, None]}, [1.0, 2.0, 3.0], resamples=5)
+    sizes = [Counts(100, 200, 3, 4)] * 3
+    found = rankings({"a": [1.0, 3.0, 2.0], "never": [None, None, None]}, [1.0, 2.0, 3.0], sizes, resamples=5)
     assert found["a"].overall == found["a"].valid
     assert found["a"].common_count == 3  # a proxy that scored none takes no part in what is common
     assert found["never"].valid is None and math.isnan(found["never"].common)
