@@ -237,8 +237,8 @@ NAMED = [
         "Unknown proxy 'state_siz'. Did you mean 'state_size'?",
     ),
     (
-        ("search", "proxy=rank_aggregation", "proxies.rank_aggregation.members.cost=[1]"),
-        "Proxy 'rank_aggregation' needs members.cost to be a group of settings (members.cost.name and its options), but",
+        ("search", "proxy=rank_aggregation", "proxies.rank_aggregation.members.cost=5"),
+        "Proxy 'rank_aggregation' needs members.cost to be a group of settings (members.cost.name and its",
     ),
     (("search", "gate.tail=0.1"), "'gate.tail' is not available here: it belongs to another option"),
     (
