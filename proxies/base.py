@@ -14,8 +14,9 @@ made of other proxies makes those of a space in ``within``.
 from __future__ import annotations
 
 import math
+import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -55,10 +56,28 @@ class ProxyFailure(Exception):
 
 @dataclass(frozen=True)
 class Score:
-    """A proxy's value, or None with the reason why there is none."""
+    """A proxy's value, or None with the reason why there is none.
+
+    Attributes:
+        samples: the values under several seeds whose mean ``value`` is; none where there was one seed.
+    """
 
     value: float | None
     reason: str = ""
+    samples: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Score:
+        """Returns the score of one or more samples: the mean; a failure where one failed, with the first one's reason.
+
+        One sample is its own answer.
+        """
+        if len(scores) == 1:
+            return scores[0]
+        samples = tuple(score.value for score in scores if score.value is not None)
+        if len(samples) < len(scores):
+            return next(score for score in scores if score.value is None)
+        return cls(statistics.mean(samples), "", samples)  # rounded once: the mean of equal ones is theirs
 
     @property
     def fitness(self) -> float:

@@ -100,7 +100,10 @@ Member = tuple[str, Any, float | None]
 def _scored(name: str) -> tuple[list[Member], Task, dict[str, dict[str, float | None]]]:
     """Returns members (key, architecture, truth or None where it diverged), the task, and label -> key -> score."""
     overrides, compared = TABLES[name]
-    table, folder = name.split(",")[0], Path("runs") / "proxies" / f"fitness_{name.replace(', ', '_').replace(' ', '_')}"
+    table, folder = (
+        name.split(",")[0],
+        Path("runs") / "proxies" / f"fitness_{name.replace(', ', '_').replace(' ', '_')}",
+    )
     config = composed("search", *overrides, f"benchmark={table}", f"run.dir={folder}")
     settings = make({**config, "proxies": compared}, SearchSettings)
     benchmark, space = settings.needed_truth(), settings.space

@@ -17,6 +17,7 @@ from nas.engine.evaluate import Evaluation
 from nas.judge.noise import Noise, ceiling
 from nas.judge.pairs import within
 from nas.judge.ranking import Ranking, rankings
+from nas.judge.variation import variation_index
 from nas.report import plots, scrutiny
 from nas.report.selection import curve_lines, curve_plot, curve_sections, curves
 from nas.report.tables import estimate, failures, markdown_table, text_table
@@ -25,7 +26,7 @@ from nas.truth.benchmarks import Benchmark, Diverged, Entry
 from proxies.base import Proxy
 from spaces.base import Counts, Space
 
-__all__ = ["lines", "members_line", "noise", "noise_line", "ordered", "published_lines", "report"]
+__all__ = ["lines", "members_line", "noise", "noise_line", "ordered", "published_lines", "report", "samples_lines"]
 
 
 def report(
@@ -160,6 +161,7 @@ def _judge(
         **scrutiny.facts(ranking),
         "distinct": len(set(scores)),
         "ties": len(scores) - len(set(scores)),
+        "variation": variation_index([score.samples for _, score in pairs]),
         "failures": dict(Counter(score.reason for _, score in pairs if score.value is None)),
         "milliseconds": 1000 * (own + shared),
         "milliseconds_scoring": 1000 * own,
@@ -244,6 +246,7 @@ def _table(results: Mapping[str, Any], short: bool = False) -> tuple[list[str], 
     # where every architecture has a truth and every proxy a score, the three taus are one
     one_set = all(r["agreement_all"] == r["agreement"] for r in results["proxies"].values())
     common = next((r["common"]["count"] for r in results["proxies"].values()), 0)
+    sampled = any(r.get("variation") is not None for r in results["proxies"].values())
     apart: list[str] = []
     if not one_set:
         apart = ["valid pairs"] if short else ["tau, valid pairs [95%]", "pairs", f"tau, common {common:,}"]
@@ -258,8 +261,10 @@ def _table(results: Mapping[str, Any], short: bool = False) -> tuple[list[str], 
             cells += [f"{valid['tau']:.3f}" if valid else "n/a"] if short else told
         failed = f"{sum(r['failures'].values()):,}" if short else failures(r)
         rows.append([label, *cells, number(r["milliseconds"], 3), failed])
+        rows[-1] += [number(r["variation"], 3)] if sampled else []
     times = ["ms", "failures"] if short else ["ms/architecture", "failures"]
-    return ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, *times], rows
+    header = ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, *times]
+    return [*header, *(["variation index"] if sampled else [])], rows
 
 
 def members_line(results: Mapping[str, Any]) -> str:
@@ -319,6 +324,17 @@ def published_lines(results: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def samples_lines(results: Mapping[str, Any]) -> list[str]:
+    """Returns what a score is where each architecture was scored several times, in one sentence."""
+    samples = results["config"].get("samples", 1)
+    if samples == 1:
+        return []
+    return [
+        f"each score is the mean of {samples} samples over initialisations and batches; variation index: the mean over "
+        "architectures of the samples' standard deviation divided by the size of their mean"
+    ]
+
+
 def _summary(results: Mapping[str, Any]) -> list[str]:
     out = [
         f"# {results['benchmark']}, probe {results['probe']}",
@@ -335,6 +351,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "",
         f"- {noise_line(results)}",
         *(f"- {text}" for text in published_lines(results)),
+        *(f"- {text}" for text in samples_lines(results)),
         *scrutiny.section(results, _order(results)),
         *curve_sections(results["selection"], _order(results), results["noise"]["unit"]),
     ]
