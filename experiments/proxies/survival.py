@@ -37,8 +37,8 @@ FITNESS = (
     "verify=3",
 )
 METHODS: dict[str, tuple[str, ...]] = {
-    "evolution": ("searcher=evolution", "finalists=niches"),
-    "drawing": ("searcher=random", "finalists=best"),
+    "evolution": ("searcher=evolution",),
+    "drawing": ("searcher=random",),
 }
 
 
