@@ -143,7 +143,7 @@ class RankAggregation(Proxy):
         asked = (prepared._members, space, probe, seed, device, self.sample, self.sample_seed)
         scores, references = _scored(pickle.dumps(asked)), {}
         for label in self._members:
-            values = [score.value for one in scores if (score := one[label])]
+            values = [one[label].value for one in scores]
             if all(value is None for value in values):
                 (reason, _), *_ = Counter(one[label].reason for one in scores).most_common(1)
                 raise ZeronasError(
