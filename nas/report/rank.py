@@ -258,8 +258,8 @@ def _table(results: Mapping[str, Any], short: bool = False) -> tuple[list[str], 
             cells += [f"{valid['tau']:.3f}" if valid else "n/a"] if short else told
         failed = f"{sum(r['failures'].values()):,}" if short else failures(r)
         rows.append([label, *cells, number(r["milliseconds"], 3), failed])
-    times = ["ms", "failures"] if short else ["ms/architecture", "failures"]
-    return ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, *times], rows
+    recall, time_of_one = ("top 10%", "ms") if short else ("top-10% recall", "ms/architecture")
+    return ["proxy", "tau [95%]", "rho [95%]", recall, *apart, time_of_one, "failures"], rows
 
 
 def members_line(results: Mapping[str, Any]) -> str:
