@@ -106,7 +106,7 @@ def partial(scores: Numbers, truth: Numbers, given: Sequence[Numbers]) -> Paired
 
     It takes out what is linear in the signs of differences, which is not all: where score and truth both follow size
     with noise of their own, and nothing else connects them, it is above 0, .11 where both correlate at .71 with size
-    (normal), and up to .29. The tau within pairs of like size does not have this flaw.
+    (normal), and up to .29. The tau within pairs of like size is near 0 then.
 
     It is not defined where the given quantities leave nothing of the scores or of the truth: where the score is the
     number of parameters itself, for instance.

@@ -262,8 +262,8 @@ def _table(results: Mapping[str, Any], short: bool = False) -> tuple[list[str], 
         failed = f"{sum(r['failures'].values()):,}" if short else failures(r)
         rows.append([label, *cells, number(r["milliseconds"], 3), failed])
         rows[-1] += [number(r["variation"], 3)] if sampled else []
-    times = ["ms", "failures"] if short else ["ms/architecture", "failures"]
-    header = ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, *times]
+    recall, time_of_one = ("top 10%", "ms") if short else ("top-10% recall", "ms/architecture")
+    header = ["proxy", "tau [95%]", "rho [95%]", recall, *apart, time_of_one, "failures"]
     return [*header, *(["variation index"] if sampled else [])], rows
 
 

@@ -99,7 +99,7 @@ def test_what_only_size_explains() -> None:
     assert judge.kendall(scores, truth) == pytest.approx(1 / 3, abs=0.04)
     # the signs' partial correlation leaves (1/3 - 1/4) / (1 - 1/4) though nothing but size connects the two
     assert partial(scores, truth, [size]).tau == pytest.approx(1 / 9, abs=0.04)
-    assert abs(within(scores, truth, np.exp(size)).tau) < 0.04
+    assert abs(within(scores, truth, np.exp(size)).tau) < 0.06  # three standard errors
 
 
 @pytest.mark.parametrize("kind", ["within", "partial"])
