@@ -15,6 +15,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     capacity,
     control,
     covariance,
+    expression,
     jacobian,
     saliency,
     sizes,
