@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train one architecture as a language model, and keep its weights",
     "compare": "collate finished searches: searched against the benchmark's best",
     "reduce": "the qualitative analysis: which features pay, and the reduced space they imply",
+    "evolve-proxy": "find a proxy by genetic programming on half of a benchmark, and judge it on the other",
     "data": "list, fetch and check the public tables",
     "list": "list spaces, proxies, probes, searchers, benchmarks and reductions",
 }
@@ -38,7 +39,8 @@ def main() -> int:
         print(sentence(f"Unknown command '{name[:60]}'.{did_you_mean(name, COMMANDS)}"), file=sys.stderr)
         return 2
     sys.argv = [f"zeronas {name}", *arguments[1:]]
-    return guarded(lambda: importlib.import_module(f"experiments.commands.{name}").main())
+    module = name.replace("-", "_")
+    return guarded(lambda: importlib.import_module(f"experiments.commands.{module}").main())
 
 
 def _usage() -> str:

@@ -33,6 +33,7 @@ from nas.core.options import (
     OpenShare,
     Options,
     Seed,
+    Share,
     Size,
     choice,
     parse,
@@ -54,6 +55,7 @@ from spaces.tokens import fingerprint
 
 __all__ = [
     "CompareSettings",
+    "EvolveSettings",
     "Executor",
     "RankSettings",
     "ReduceSettings",
@@ -72,7 +74,7 @@ __all__ = [
 _NOT_IDENTITY = frozenset(
     {
         *("budget", "verify", "finalists", "rungs", "eta", "queries", "truth"),
-        *("executor", "run", "fresh", "data_dir", "baselines", "resamples", "reference"),
+        *("executor", "run", "fresh", "data_dir", "baselines", "resamples", "reference", "generations", "tables"),
     }
 )
 
@@ -216,6 +218,27 @@ class ReduceSettings(SharedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvolveSettings(SharedSettings):
+    """``zeronas evolve-proxy``; see ``conf/evolve_proxy.yaml``."""
+
+    command: ClassVar[str] = "evolve-proxy"
+    scores: ClassVar[bool] = False
+
+    architectures: Annotated[int, Ge(10), Le(1_000_000)] | None = None
+    generations: Count
+    population: Annotated[int, Ge(2), Le(100_000)]
+    tournament: Size
+    elites: Count
+    crossover: Share
+    parsimony: Share
+    longest: Annotated[int, Ge(1), Le(40)]
+    chain: Annotated[int, Ge(0), Le(2)]
+    baselines: tuple[str, ...]
+    tables: bool
+    resamples: Annotated[int, Ge(0), Le(1_000_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """``zeronas train``; see ``conf/train.yaml``. ``arch`` is read by ``experiments.commands.arch``."""
 
@@ -242,7 +265,9 @@ class CompareSettings:
     run: RunFolder
 
 
-K = TypeVar("K", SearchSettings, RankSettings, ScoreSettings, ReduceSettings, TrainSettings, CompareSettings)
+K = TypeVar(
+    "K", SearchSettings, RankSettings, ScoreSettings, ReduceSettings, EvolveSettings, TrainSettings, CompareSettings
+)
 S = TypeVar("S", bound=SharedSettings, covariant=True)
 Q = TypeVar("Q", bound=SharedSettings)
 

@@ -10,6 +10,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     capacity,
     control,
     covariance,
+    expression,
     fitness_bert,
     fitness_rnn,
     jacobian,
