@@ -1,4 +1,4 @@
-"""``python -m experiments.proxies.variation``: Stat-TOPK against plain means, and against more architectures at equal cost.
+"""``python -m experiments.proxies.variation``: Stat-TOPK against plain means, and against more architectures.
 
 Every member of a table is scored with several initialisations and batches (resumable, under ``runs/proxies``). For each
 of 30 seeds a set of members is drawn; its finalists are chosen by the mean of the samples, or by Stat-TOPK
@@ -82,7 +82,10 @@ def _compared(name: str) -> dict[str, Any]:
 
 
 def _chosen(samples: np.ndarray, count: int, seed: int) -> Mapping[str, np.ndarray]:
-    """Returns the finalists of each method, best first, as places in ``samples``; all but the last cost count x SAMPLES passes."""
+    """Returns the finalists of each method, best first, as places in ``samples``.
+
+    All but the last cost count x SAMPLES passes.
+    """
     order = seeds.generator(seed, "variation").permutation(len(samples))
     few, many = order[:count], order[: count * SAMPLES]
     by_test = stat_topk(samples[few], FINALISTS[-1], SIGNIFICANCE, seeds.generator(seed, "variation", "ties"))
