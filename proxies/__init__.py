@@ -16,10 +16,14 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     control,
     covariance,
     jacobian,
+    pruning,
     saliency,
     sizes,
     states,
     swap,
+    synflow,
+    tangent,
+    zico,
 )
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score
 from proxies.names import proxy_of
