@@ -14,10 +14,14 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     fitness_bert,
     fitness_rnn,
     jacobian,
+    pruning,
     saliency,
     sizes,
     states,
     swap,
+    synflow,
+    tangent,
+    zico,
 )
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score
 from proxies.making import get, listed, options_of, spaces_of

@@ -39,6 +39,12 @@ NEEDS: frozenset[Need] = frozenset(
         "backward_released",  # gradients of weights from the released seed (ones)
         "hidden_backward",  # gradients of the hidden states; they come with "backward"
         "noise",  # gradients of the embedding at noised inputs
+        # of the layers' linears and L, the scalar whose gradient the corrected seed takes:
+        "linear_backward",  # their outputs with gradients, as ``outputs``
+        "hessian",  # H g of their weights, as ``curvature``
+        "example_moments",  # mean size and deviation over examples of the gradients of their weights
+        "tangent_kernel",  # inner products of the gradients of two examples, over their weights together
+        "flow",  # weights and gradients of the pass that SynFlow makes, as ``flow``
     }
 )
 #: needs that shapes answer, so that nothing is built or run for them
@@ -143,6 +149,12 @@ class Weight:
     grad: Tensor | None = None
     #: gradient of the released seed, where it is not that of ``grad``
     released_grad: Tensor | None = None
+    #: H g: the Hessian of L in all weights of the layers, times the gradient of L
+    curvature: Tensor | None = None
+    #: over examples, with g the gradient of what one example adds to L: the mean of |g|
+    example_mean: Tensor | None = None
+    #: and the standard deviation of g, divisor B
+    example_deviation: Tensor | None = None
 
 
 @dataclass
@@ -177,6 +189,12 @@ class Record:
     taps: list[Tap] = field(default_factory=list)
     #: weights in the order of the architecture
     weights: list[Weight] = field(default_factory=list)
+    #: outputs of the layers' linears before any activation function, with gradients, in the order of the weights
+    outputs: list[Tap] = field(default_factory=list)
+    #: the neural tangent kernel (B, B), float64: inner products of two examples' gradients
+    kernel: Tensor | None = None
+    #: the layers' weights as SynFlow's pass has them: absolute values, float64, with their gradients
+    flow: list[Weight] = field(default_factory=list)
     #: shapes of the weight matrices of each layer
     matrices: tuple[tuple[Matrix, ...], ...] = ()
     #: feature name -> value, as ``Space.describe`` has them

@@ -117,7 +117,7 @@ class Task:
     @property
     def runs_torch(self) -> bool:
         """Whether the pass computes with torch."""
-        return "forward" in Needs.union(self.proxies.values()).kinds
+        return bool(Needs.union(self.proxies.values()).to_run)
 
 
 def check(space: Space[Any], probe: Probe, proxies: Mapping[str, Proxy]) -> None:

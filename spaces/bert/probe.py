@@ -10,7 +10,9 @@ from annotated_types import Ge, Le
 
 from nas.core import seeds
 from nas.core.options import Folder, Seed, Share, Size, validate
-from spaces.record import Need, Needs, Record, Tap, Weight
+from spaces.bert.derivatives import LINEARS, curved, differentiate_linears, flow
+from spaces.bert.linears import position_table, watch, weights_of
+from spaces.record import Need, Needs, Record, Tap
 from spaces.tokens import token_ids
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["BertProbe"]
 
 _LONGEST = 512
+#: needs of what follows the corrected seed
+_SEEDED = LINEARS | {"backward", "hessian"}
+#: needs that list the weights
+_WEIGHTS = frozenset({"weights", "backward", "backward_released", "hessian", "example_moments"})
 
 
 @dataclass(frozen=True)
@@ -53,21 +59,16 @@ class BertProbe:
       same for all architectures of a hidden size: ``grad`` of the Linears and of the taps "context", ``embedding``
       and ``embedding_grad`` (T, B, h);
     - backward_released: ``released_grad`` of all weights, for the released seed of ones. As the output is that of a
-      LayerNorm that starts at 1 and 0, its entries sum to zero, so these gradients are rounding noise.
+      LayerNorm that starts at 1 and 0, its entries sum to zero, so these gradients are rounding noise;
+    - hessian, linear_backward, example_moments, tangent_kernel: of the Linears, with L the sum along that direction.
+      No example sees another, so what one adds to L is its own tokens' part;
+    - flow: as ``spaces.bert.derivatives.flow`` says.
     """
 
-    gives: ClassVar[frozenset[Need]] = frozenset(
-        {
-            "shapes",
-            "described",
-            "matrices",
-            "forward",
-            "activations",
-            "attention",
-            "weights",
-            "backward",
-            "backward_released",
-        }
+    gives: ClassVar[frozenset[Need]] = (
+        frozenset({"shapes", "described", "matrices", "forward", "activations", "attention", "flow"})
+        | _WEIGHTS
+        | _SEEDED
     )
 
     batch: Size = 16
@@ -111,9 +112,11 @@ class BertProbe:
         if self.init == "released":
             encoder.initialise_as_released(torch.Generator().manual_seed(record.seed + number))
         encoder = encoder.to(device, getattr(torch, self.dtype)).train(self.train_mode)
-        weights = _linears(encoder)
+        if "flow" in kinds:
+            record.flow = flow(encoder.layers, self.steps)
+        weights = [*weights_of(encoder.layers), position_table(encoder)]
         record.weights = weights if "weights" in kinds else []
-        if not kinds - {"weights"}:
+        if not kinds - {"weights", "flow"}:
             return
         ids = torch.from_numpy(
             token_ids(self.steps, self.batch, self.vocabulary, self._tokens_seed(record.seed), self.text)
@@ -137,26 +140,32 @@ class BertProbe:
                 record.taps.append(Tap(name, layer, tensor.detach()))
 
         record.hidden, record.taps = [], []
-        quiet = nullcontext() if kinds & {"backward", "backward_released"} else torch.inference_mode()
-        with quiet, torch.random.fork_rng(devices=[]):
+        quiet = nullcontext() if kinds & (_SEEDED | {"backward_released"}) else torch.inference_mode()
+        watched = watch(encoder.layers, bool(kinds & LINEARS))
+        with quiet, torch.random.fork_rng(devices=[]), watched as linear_passes:
             torch.manual_seed(seeds.integer(record.seed, config.key, "dropout", *purpose))
             out = encoder(ids.to(device), keep)  # (T, B) -> (B, T) -> (B, T, h)
         if "backward_released" in kinds:
             inputs = [w.value for w in weights]
-            grads = torch.autograd.grad(out, inputs, torch.ones_like(out), retain_graph=backward)
+            grads = torch.autograd.grad(out, inputs, torch.ones_like(out), retain_graph=bool(kinds & _SEEDED))
             weights = [replace(w, released_grad=g) for w, g in zip(weights, grads, strict=True)]
+        direction = _direction(out.shape[-1], record.seed).to(out).expand_as(out)
         if backward:
-            direction = _direction(out.shape[-1], record.seed).to(out).expand_as(out)
             linears = [w for w in weights if w.part != "embedding"]
             inner = [tensor for _, tensor in contexts]
-            grads = torch.autograd.grad(out, [*(w.value for w in linears), embedding[0], *inner], direction)
+            retain = bool(kinds & (_SEEDED - {"backward"}))
+            grads = torch.autograd.grad(out, [*(w.value for w in linears), embedding[0], *inner], direction, retain)
             given = iter(grads)
             weights = [replace(w, grad=next(given)) if w.part != "embedding" else w for w in weights]
             record.embedding = embedding[0].detach().transpose(0, 1)  # (B, T, h) -> (T, B, h)
             record.embedding_grad = next(given).transpose(0, 1)
             for (place, _), grad in zip(contexts, given, strict=True):
                 record.taps[place] = replace(record.taps[place], grad=grad)
-        if kinds & {"weights", "backward", "backward_released"}:
+        if "hessian" in kinds:
+            weights = curved(weights, (out * direction).sum())
+        if kinds & LINEARS:
+            weights = differentiate_linears(record, weights, linear_passes, (out * direction).sum(), kinds)
+        if kinds & _WEIGHTS:
             record.weights = [replace(w, value=w.value.detach()) for w in weights]
 
 
@@ -166,17 +175,3 @@ def _direction(size: int, seed: int) -> Tensor:
 
     drawn = torch.randn(size, generator=torch.Generator().manual_seed(seeds.integer(seed, "direction", size)))
     return drawn / drawn.norm()
-
-
-def _linears(encoder: Any) -> list[Weight]:
-    import torch
-
-    found = []
-    for number, layer in enumerate(encoder.layers):
-        for part, block in (("attention", layer.operation), ("feed_forward", layer.feed_forward)):
-            linears = [(n, m) for n, m in block.named_modules() if isinstance(m, torch.nn.Linear)]
-            # module order: of a feed-forward block dense_in, the extra ones, dense_out
-            for place, (name, linear) in enumerate(linears):
-                found.append(Weight(name.split(".")[0], part, number, place, linear.weight))
-    found.append(Weight("position", "embedding", -1, 0, encoder.embeddings.position.weight))
-    return found

@@ -29,10 +29,16 @@ class Tape:
         states: h_new_0 after every step (B, h), each a tensor of its own: its gradient is what later steps and the
             output pass back, without what other nodes of the same step do that read the node h_new_0.
         activations: register of each activation node -> its output (B, h) of every step.
+        inner: whether the next two are kept.
+        linears: register of each linear node -> its output (B, h) of every step.
+        reads: register that linear nodes read -> its value (B, in) of every step.
     """
 
     states: list[Tensor] = field(default_factory=list)
     activations: dict[int, list[Tensor]] = field(default_factory=dict)
+    inner: bool = False
+    linears: dict[int, list[Tensor]] = field(default_factory=dict)
+    reads: dict[int, list[Tensor]] = field(default_factory=dict)
 
 
 def unroll(
@@ -80,6 +86,7 @@ def unroll(
     products: dict[int, Sequence[Tensor]] = {}
     outputs: list[Tensor] = []
     current = tuple(state)
+    inner = tape if tape is not None and tape.inner else None
     for t in range(steps):
         registers[0] = x[t]
         for j in range(plan.states):
@@ -110,6 +117,11 @@ def unroll(
             registers[step.output] = value
             if step.output in plan.readers:
                 products[step.output] = project(step.output, value).split(hidden, dim=1)
+            if inner is not None and op == "linear":
+                inner.linears.setdefault(step.output, []).append(value)
+        if inner is not None:
+            for register in plan.readers:
+                inner.reads.setdefault(register, []).append(registers[register])
         current = tuple(registers[r] for r in plan.outputs)
         if tape is not None:
             current = (current[0].view_as(current[0]), *current[1:])

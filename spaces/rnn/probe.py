@@ -1,21 +1,29 @@
 """The probe of RNN cells: one pass through an untrained stack of layers, in evaluation mode, from the zero state.
 
 Forward only, unless gradients are needed: then one backward pass of L, the sum of the last layer's outputs over steps,
-examples and units, gives all of them. Each noised input that a proxy asks for takes another such pass.
+examples and units, gives all of them. Each noised input that a proxy asks for takes another such pass. So do the
+gradients of the linear nodes' outputs, of which those of single examples are made, and second derivatives two.
+
+SynFlow's pass ("flow") is one of its own: a stream of one example with the input 1 everywhere, all weights and biases
+absolute, float64, the probe's steps and layers, and the gradient of the sum of all outputs. Activation functions,
+products and blends of the cell are left as they are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import Folder, Seed, Size, Sizes, validate
-from spaces.record import Need, Needs, Noise, Record, Tap, Weight
+from spaces.gradients import gradients
+from spaces.record import Need, Needs, Noise, Record
+from spaces.rnn.derivatives import LINEARS, curve, differentiate_linears
+from spaces.rnn.unfused import Weights, activations, used_rows, weights_of
 from spaces.tokens import token_ids
 
 if TYPE_CHECKING:
@@ -28,13 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RNNProbe", "run_stack"]
 
-#: per layer, the fused weight of each register and the biases (n, h), as ``spaces.rnn.module.unroll`` takes them
-Weights: TypeAlias = "list[tuple[dict[int, Tensor], Tensor]]"
-
+#: needs that the first backward pass answers
+_FIRST = frozenset({"backward", "noise"})
 #: needs that take a backward pass
-_GRADIENTS = frozenset({"backward", "noise"})
+_GRADIENTS = _FIRST | LINEARS | {"hessian"}
+#: needs that list the weights
+_WEIGHTS = frozenset({"weights", "hessian", "example_moments"})
 #: needs that run all layers of the probe
-_WHOLE = _GRADIENTS | {"activations", "weights"}
+_WHOLE = _GRADIENTS | _WEIGHTS | {"activations"}
 
 
 @dataclass(frozen=True)
@@ -59,18 +68,8 @@ class RNNProbe:
     All weights and biases are U(-1/sqrt(h), 1/sqrt(h)), embeddings U(-0.1, 0.1), as in NAS-Bench-NLP's code.
     """
 
-    gives: ClassVar[frozenset[Need]] = frozenset(
-        {
-            "shapes",
-            "described",
-            "forward",
-            "embedding",
-            "activations",
-            "weights",
-            "backward",
-            "hidden_backward",
-            "noise",
-        }
+    gives: ClassVar[frozenset[Need]] = (
+        frozenset({"shapes", "described", "forward", "embedding", "hidden_backward", "flow"}) | _WHOLE
     )
 
     embedding: Size = 32
@@ -100,8 +99,10 @@ class RNNProbe:
                 f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
             )
         record = Record.of(space, architecture, needs, seed)
-        if needs.to_run:
+        if needs.to_run - {"flow"}:
             self._look(record, architecture, needs, device)
+        if "flow" in needs.kinds:
+            self._flow(record, architecture, device)
         return record
 
     def _look(self, record: Record, cell: Cell, needs: Needs, device: str) -> None:
@@ -110,9 +111,10 @@ class RNNProbe:
         from spaces.rnn.module import Tape
         from spaces.rnn.plan import compile_plan
 
-        gradients = bool(needs.kinds & _GRADIENTS)
-        layers = len(self.hidden) if needs.kinds & _WHOLE else needs.layers
-        with torch.inference_mode(not gradients), torch.set_grad_enabled(gradients):
+        kinds = needs.kinds
+        differentiable = bool(kinds & _GRADIENTS)
+        layers = len(self.hidden) if kinds & _WHOLE else needs.layers
+        with torch.inference_mode(not differentiable), torch.set_grad_enabled(differentiable):
             plan = compile_plan(cell, canonical=self.init == "derived")
             table, weights = self.draw(plan, cell.key, layers, record.seed)
             weights = [({r: w.to(device) for r, w in fused.items()}, bias.to(device)) for fused, bias in weights]
@@ -122,26 +124,32 @@ class RNNProbe:
             x = table[ids].to(device)  # (T, B) -> (T, B, e)
             record.embedding = x.detach()
             starts = [torch.zeros(self.batch, bias.shape[1], device=device) for _, bias in weights]
-            if gradients:
+            if differentiable:
                 x = x.detach().requires_grad_()
                 starts = [start.requires_grad_() for start in starts]
                 for fused, _ in weights:
                     for weight in fused.values():
-                        weight.requires_grad_("weights" in needs.kinds)
-            tapes = [Tape() for _ in weights] if needs.kinds & _WHOLE else None
+                        weight.requires_grad_(bool(kinds & (_WEIGHTS | LINEARS)))
+            tapes = [Tape(inner=bool(kinds & LINEARS)) for _ in weights] if kinds & _WHOLE else None
             outputs = run_stack(plan, weights, x, starts, tapes)
             for start, y in zip(starts, outputs, strict=True):
                 record.hidden.append(torch.cat([start[None], y[:-1]]).detach())  # h_0 before each step: (T, B, h)
                 record.final.append(y[-1].detach())
-            if tapes is not None and "activations" in needs.kinds:
-                record.taps = _activations(plan, tapes)
-            if gradients and tapes is not None:
-                states = [[start, *tape.states] for start, tape in zip(starts, tapes, strict=True)]
-                self._backward(record, plan, weights, x, outputs[-1], states, "weights" in needs.kinds, ids)
-            elif "weights" in needs.kinds:
-                record.weights = _weights(plan, weights, [{} for _ in weights])
-                record.weights.append(_used_rows(x, None, ids))
-            if "noise" in needs.kinds and needs.noises:
+            if tapes is not None and "activations" in kinds:
+                record.taps = activations(plan, tapes)
+            listed = bool(kinds & _WEIGHTS)
+            if listed and not kinds & _FIRST:
+                record.weights = [*weights_of(plan, weights, []), used_rows(x.detach(), None, ids)]
+            if tapes is not None and differentiable:
+                total = outputs[-1].sum()
+                if kinds & _FIRST:
+                    states = [[start, *tape.states] for start, tape in zip(starts, tapes, strict=True)]
+                    self._backward(record, plan, weights, x, total, states, listed, ids)
+                if "hessian" in kinds:
+                    curve(record, plan, weights, total)
+                if kinds & LINEARS:
+                    differentiate_linears(record, plan, tapes, total, kinds)
+            if "noise" in kinds and needs.noises:
                 self._noised(record, plan, weights, x.detach(), sorted(needs.noises))
 
     def _backward(
@@ -150,7 +158,7 @@ class RNNProbe:
         plan: Plan,
         weights: Weights,
         x: Tensor,
-        y: Tensor,
+        total: Tensor,
         states: list[list[Tensor]],
         with_weights: bool,
         ids: Tensor,
@@ -160,7 +168,7 @@ class RNNProbe:
 
         flat = [state for layer in states for state in layer]
         matrices = [weight for fused, _ in weights for weight in fused.values()] if with_weights else []
-        found = iter(_gradients(y.sum(), [x, *flat, *matrices]))
+        found = iter(gradients(total, [x, *flat, *matrices], retain=True))
         record.embedding_grad = next(found)
         for layer in states:
             *before, last = (next(found) for _ in layer)
@@ -168,8 +176,29 @@ class RNNProbe:
             record.final_grads.append(last)
         if with_weights:
             grads = [{register: next(found) for register in fused} for fused, _ in weights]
-            record.weights = _weights(plan, weights, grads)
-            record.weights.append(_used_rows(x.detach(), record.embedding_grad, ids))
+            record.weights = weights_of(plan, weights, grads)
+            record.weights.append(used_rows(x.detach(), record.embedding_grad, ids))
+
+    def _flow(self, record: Record, cell: Cell, device: str) -> None:
+        """Fills the record with the weights of SynFlow's pass and their gradients."""
+        import torch
+
+        from spaces.rnn.plan import compile_plan
+
+        plan = compile_plan(cell, canonical=self.init == "derived")
+        _, drawn = self.draw(plan, cell.key, len(self.hidden), record.seed)
+        weights = [
+            (
+                {r: w.to(device).double().abs_().requires_grad_() for r, w in fused.items()},
+                bias.to(device).double().abs_(),
+            )
+            for fused, bias in drawn
+        ]
+        x = torch.ones(self.steps, 1, self.embedding, dtype=torch.float64, device=device)
+        starts = [x.new_zeros(1, bias.shape[1]) for _, bias in weights]
+        total = run_stack(plan, weights, x, starts)[-1].sum()
+        found = iter(gradients(total, [weight for fused, _ in weights for weight in fused.values()]))
+        record.flow = weights_of(plan, weights, [{register: next(found) for register in fused} for fused, _ in weights])
 
     def _noised(self, record: Record, plan: Plan, weights: Weights, x: Tensor, noises: list[Noise]) -> None:
         """Fills the record with input gradients at noised inputs: a pass each, so that none depends on the others."""
@@ -183,7 +212,7 @@ class RNNProbe:
         for factor, of in noises:
             noised = (x.double() + factor * scales[of] * noise).to(x.dtype).requires_grad_()
             y = run_stack(plan, fixed, noised, starts)[-1]
-            (record.noisy_grads[factor, of],) = _gradients(y.sum(), [noised])
+            (record.noisy_grads[factor, of],) = gradients(y.sum(), [noised])
 
     def _noise(self, seed: int) -> Tensor:
         return _normal(self.steps, self.batch, self.embedding, seed, self.init == "released")
@@ -262,43 +291,6 @@ def run_stack(
     return outputs
 
 
-def _activations(plan: Plan, tapes: Sequence[Tape]) -> list[Tap]:
-    import torch
-
-    ops = {step.output: step.op for step in plan.instructions}
-    return [
-        Tap(ops[register], layer, torch.stack(values).detach(), examples=1)  # T x (B, h) -> (T, B, h)
-        for layer, tape in enumerate(tapes)
-        for register, values in tape.activations.items()
-    ]
-
-
-def _weights(plan: Plan, weights: Weights, grads: Sequence[Mapping[int, Tensor]]) -> list[Weight]:
-    found = []
-    for layer, ((fused, bias), slopes) in enumerate(zip(weights, grads, strict=True)):
-        hidden = bias.shape[1]
-        for linear, inputs in enumerate(plan.linears):
-            for position, register in enumerate(inputs):
-                start = plan.readers[register].index(linear) * hidden
-                block = slice(start, start + hidden)
-                grad = slopes[register][:, block].T if register in slopes else None
-                value = fused[register].detach()[:, block].T  # (in, h) -> (h, in)
-                found.append(Weight(f"linear {linear}", "linear", layer, position, value, grad))
-    return found
-
-
-def _used_rows(x: Tensor, grad: Tensor | None, ids: Tensor) -> Weight:
-    """The rows (n, e) of the embedding table whose tokens occur; the gradient of all others is zero."""
-    import torch
-
-    tokens, row = torch.unique(ids.flatten(), return_inverse=True)
-    row = row.to(x.device)
-    value = x.new_zeros(len(tokens), x.shape[2])
-    value[row] = x.flatten(0, 1)
-    slope = None if grad is None else torch.zeros_like(value).index_add_(0, row, grad.flatten(0, 1))
-    return Weight("embedding", "embedding", 0, 0, value, slope)
-
-
 @lru_cache(maxsize=2)
 def _normal(steps: int, batch: int, size: int, seed: int, legacy: bool) -> Tensor:
     import numpy as np
@@ -308,17 +300,6 @@ def _normal(steps: int, batch: int, size: int, seed: int, legacy: bool) -> Tenso
     if legacy:
         return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
     return torch.from_numpy(seeds.generator(seed, "noise").normal(size=shape))
-
-
-def _gradients(total: Tensor, inputs: list[Tensor]) -> list[Tensor]:
-    """Returns d total / d input; zeros where nothing leads from one to the other (a state that is constant, say)."""
-    import torch
-
-    asked = [tensor for tensor in inputs if tensor.requires_grad]
-    if not total.requires_grad or not asked:
-        return [torch.zeros_like(tensor) for tensor in inputs]
-    found = iter(torch.autograd.grad(total, asked, materialize_grads=True))
-    return [next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in inputs]
 
 
 @lru_cache(maxsize=4)
