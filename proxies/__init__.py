@@ -11,15 +11,20 @@ from nas.core.options import construct, parameters
 from proxies import (  # noqa: F401 (each registers its proxies)
     activation,
     attention,
+    az_nas,
     bert,
     capacity,
     control,
     covariance,
     jacobian,
+    lpzero,
+    meco,
+    naswot,
     saliency,
     sizes,
     states,
     swap,
+    w_pca,
 )
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score
 from proxies.names import proxy_of

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 
 from nas.core import seeds
 from nas.core.options import Folder, Seed, Share, Size, validate
+from spaces.blocks import BLOCKS, blocks_of
 from spaces.record import Need, Needs, Record, Tap, Weight
 from spaces.tokens import token_ids
 
@@ -46,7 +47,9 @@ class BertProbe:
     The record holds, in the shapes of ``spaces.bert.module.Tap`` and only where asked for:
 
     - forward: ``hidden`` (T, B, h) of each layer;
-    - activations: ``taps``, all named tensors but "embedding" and "hidden";
+    - activations: ``taps``, all named tensors but "embedding", "hidden", "mixed" and "pre_activation";
+    - feed_forward: the taps "pre_activation";
+    - blocks: ``blocks``, two a layer: the operation ("mixed") and the feed-forward block ("hidden");
     - weights: ``weights``, the Linears of all layers in order (part "attention", whatever the operation, or
       "feed_forward") and the position table (name "position", part "embedding", layer -1; (512, 128));
     - backward: the gradients of the sum over examples and tokens of the output along one random unit direction, the
@@ -58,6 +61,8 @@ class BertProbe:
 
     gives: ClassVar[frozenset[Need]] = frozenset(
         {"shapes", "matrices", "forward", "activations", "attention", "weights", "backward", "backward_released"}
+        | BLOCKS
+        | {"feed_forward"}
     )
 
     batch: Size = 16
@@ -114,23 +119,32 @@ class BertProbe:
         backward = "backward" in kinds
         embedding: list[Tensor] = []
         contexts: list[tuple[int, Tensor]] = []  # place among the taps, tensor
+        outputs: list[Tensor] = []  # of the blocks
 
         def keep(name: str, layer: int, tensor: Tensor) -> None:
+            if name in ("mixed", "hidden") and kinds & BLOCKS:
+                outputs.append(tensor)
             if name == "embedding":
                 embedding.append(tensor)
             elif name == "hidden":
                 if "forward" in kinds:
                     record.hidden.append(tensor.detach().transpose(0, 1))  # (B, T, h) -> (T, B, h)
-            elif "activations" in kinds or (backward and name == "context"):
+            elif name == "pre_activation":
+                if "feed_forward" in kinds:
+                    record.taps.append(Tap(name, layer, tensor.detach()))
+            elif name != "mixed" and ("activations" in kinds or (backward and name == "context")):
                 if name == "context":
                     contexts.append((len(record.taps), tensor))
                 record.taps.append(Tap(name, layer, tensor.detach()))
 
         record.hidden, record.taps = [], []
-        quiet = nullcontext() if kinds & {"backward", "backward_released"} else torch.inference_mode()
+        graph = kinds & {"backward", "backward_released", "block_backward"}
+        quiet = nullcontext() if graph else torch.inference_mode()
         with quiet, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeds.integer(record.seed, config.key, "dropout", *purpose))
             out = encoder(ids.to(device), keep)  # (T, B) -> (B, T) -> (B, T, h)
+        if kinds & BLOCKS:
+            record.blocks = blocks_of(outputs, record.seed, "block_backward" in kinds)
         if "backward_released" in kinds:
             inputs = [w.value for w in weights]
             grads = torch.autograd.grad(out, inputs, torch.ones_like(out), retain_graph=backward)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import Folder, Seed, Size, Sizes, validate
+from spaces.blocks import BLOCKS, blocks_of
 from spaces.record import Need, Needs, Noise, Record, Tap, Weight
 from spaces.tokens import token_ids
 
@@ -32,9 +33,9 @@ __all__ = ["RNNProbe", "run_stack"]
 Weights: TypeAlias = "list[tuple[dict[int, Tensor], Tensor]]"
 
 #: needs that take a backward pass
-_GRADIENTS = frozenset({"backward", "noise"})
+_GRADIENTS = frozenset({"backward", "noise", "block_backward"})
 #: needs that run all layers of the probe
-_WHOLE = _GRADIENTS | {"activations", "weights"}
+_WHOLE = _GRADIENTS | BLOCKS | {"activations", "weights"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class RNNProbe:
     """
 
     gives: ClassVar[frozenset[Need]] = frozenset(
-        {"shapes", "forward", "embedding", "activations", "weights", "backward", "hidden_backward", "noise"}
+        {"shapes", "forward", "embedding", "activations", "weights", "backward", "hidden_backward", "noise"} | BLOCKS
     )
 
     embedding: Size = 32
@@ -123,6 +124,8 @@ class RNNProbe:
             for start, y in zip(starts, outputs, strict=True):
                 record.hidden.append(torch.cat([start[None], y[:-1]]).detach())  # h_0 before each step: (T, B, h)
                 record.final.append(y[-1].detach())
+            if needs.kinds & BLOCKS:  # a block is a layer
+                record.blocks = blocks_of(outputs, record.seed, "block_backward" in needs.kinds, examples=1)
             if tapes is not None and "activations" in needs.kinds:
                 record.taps = _activations(plan, tapes)
             if gradients and tapes is not None:
