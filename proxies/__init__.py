@@ -6,6 +6,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     activation,
     aggregation,
     attention,
+    az_nas,
     bert,
     capacity,
     control,
@@ -14,6 +15,9 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     fitness_bert,
     fitness_rnn,
     jacobian,
+    lpzero,
+    meco,
+    naswot,
     pruning,
     saliency,
     sizes,
@@ -21,6 +25,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     swap,
     synflow,
     tangent,
+    w_pca,
     zico,
 )
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record, Score

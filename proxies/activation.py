@@ -5,6 +5,7 @@ Source: Serianni & Kalita (ACL 2023, arXiv 2306.00288), section 3; after NASWOT 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nas.core.options import Positive, validated
@@ -14,7 +15,7 @@ from proxies.jacobian import require_finite_states
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ActivationDistance", "agreement"]
+__all__ = ["ActivationDistance", "agreement", "log_determinant", "summed_agreement"]
 
 
 def agreement(active: Tensor) -> Tensor:
@@ -25,6 +26,37 @@ def agreement(active: Tensor) -> Tensor:
     """
     signs = active.float() * 2 - 1
     return (active.shape[1] + (signs @ signs.T).double()) / 2  # agreements minus disagreements, plus all, halved
+
+
+def summed_agreement(codes: Iterable[Tensor]) -> tuple[Tensor, int]:
+    """Returns the sum of ``agreement`` over codes (B, n), and of how many bits it is in all.
+
+    Raises:
+        ProxyFailure: there is no code.
+    """
+    total, bits = None, 0
+    for code in codes:
+        total = agreement(code) + (0 if total is None else total)
+        bits += code.shape[1]
+    if total is None:
+        raise ProxyFailure("no activation nodes")
+    return total, bits
+
+
+def log_determinant(kernel: Tensor, bits: int) -> float:
+    """Returns ln det K of a sum of agreements (B, B) over ``bits`` bits.
+
+    Raises:
+        ProxyFailure: K is singular.
+    """
+    import torch
+
+    if bool((kernel - kernel.diagonal().diag()).max() >= bits):
+        raise ProxyFailure("two examples have the same activation code")
+    sign, value = torch.linalg.slogdet(kernel)
+    if not float(sign) > 0:
+        raise ProxyFailure("activation codes are linearly dependent")
+    return float(value)
 
 
 @PROXIES.register("activation_distance")
@@ -64,20 +96,8 @@ class ActivationDistance(VariantProxy):
         import torch
 
         require_finite_states(record)
-        total, bits = None, 0
-        for tap in record.taps:
-            if not tap.is_activation:
-                continue
-            code = tap.by_example() > (0.0 if self.released else tap.centre)  # (B, n)
-            total = agreement(code) + (0 if total is None else total)
-            bits += code.shape[1]
-        if total is None:
-            raise ProxyFailure("no activation nodes")
+        taps = (tap for tap in record.taps if tap.is_activation)
+        total, bits = summed_agreement(tap.by_example() > (0.0 if self.released else tap.centre) for tap in taps)
         if not self.released:
             return float((torch.linalg.eigvalsh(total / bits).clamp(min=0) + self.k).log().mean())
-        if bool((total - total.diagonal().diag()).max() >= bits):
-            raise ProxyFailure("two examples have the same activation code")
-        sign, log_det = torch.linalg.slogdet(total)
-        if not float(sign) > 0:
-            raise ProxyFailure("activation codes are linearly dependent")
-        return float(log_det)
+        return log_determinant(total, bits)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nas.core.options import validated
 from nas.core.registry import Registry
-from spaces.record import NEEDS, Need, Needs, Noise, Record, Tap, Weight
+from spaces.record import NEEDS, Block, Need, Needs, Noise, Record, Tap, Weight
 
 if TYPE_CHECKING:
     from spaces.base import Space
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NEEDS",
     "PROXIES",
+    "Block",
     "Need",
     "Needs",
     "Noise",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from nas.core.options import validated
 from proxies.base import PROXIES, ProxyFailure, Record
-from proxies.capacity import NSC, Init, variance
+from proxies.capacity import NSC, Aggregate, Init, variance
 from proxies.collected import Collected, gradient, total_saliency
 from proxies.covariance import correlation_score
 from proxies.jacobian import JacobianCosine, JacobianCovariance, released_cosine_score, require_finite_states
@@ -165,6 +165,7 @@ class BertNSC(NSC):
         ops: "published" or "real".
         init: "normal02", "xavier" or "torch"; the published one is Xavier.
         per_head: with ops=real, take the rows of each head as one matrix.
+        aggregate: "sum" or "product", over the layers.
 
     Raises:
         ZeronasError: an argument is out of its range.
@@ -172,9 +173,13 @@ class BertNSC(NSC):
 
     @validated
     def __init__(
-        self, ops: Literal["published", "real"] = "real", init: Init = "xavier", per_head: bool = False
+        self,
+        ops: Literal["published", "real"] = "real",
+        init: Init = "xavier",
+        per_head: bool = False,
+        aggregate: Aggregate = "sum",
     ) -> None:
-        super().__init__(init, per_head)
+        super().__init__(init, per_head, aggregate)
         self.ops = ops
 
     def _shapes(self, layer: Sequence[Matrix]) -> list[tuple[int, int, int, float]]:

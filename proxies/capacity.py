@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from spaces.base import Space
     from spaces.record import Probe
 
-__all__ = ["NSC", "Init", "ZeroLM", "pieces", "psi", "variance"]
+__all__ = ["NSC", "Aggregate", "Init", "ZeroLM", "pieces", "psi", "variance"]
 
 #: how weights start: N(0, 0.02) as BERT's do; Xavier; the default of ``torch.nn.Linear``
 Init = Literal["normal02", "xavier", "torch"]
+
+#: how NSC puts layers together
+Aggregate = Literal["sum", "product"]
 
 #: the weight matrices of each layer
 Layers = Sequence[tuple[Matrix, ...]]
@@ -191,7 +194,11 @@ def psi(rows: int, columns: int, variance: float) -> float:
 class NSC(Proxy):
     """NSC, neural spectral capacity: the sum over weight matrices of the expected ln det(I + W^T W).
 
+    ``aggregate=product`` is the authors' ablation "product over layers": the product of the layers' sums, in logarithms
+    the sum over layers of the ln of a layer's sum, as their code has it. It favours depth over width.
+
     Args:
+        aggregate: "sum" or "product".
         init: "normal02", "xavier" or "torch"; the published one is Xavier.
         per_head: take the rows of each head as one matrix.
 
@@ -205,12 +212,12 @@ class NSC(Proxy):
     needs = frozenset({"matrices"})
 
     @validated
-    def __init__(self, init: Init = "xavier", per_head: bool = False) -> None:
-        self.init, self.per_head = init, per_head
+    def __init__(self, init: Init = "xavier", per_head: bool = False, aggregate: Aggregate = "sum") -> None:
+        self.init, self.per_head, self.aggregate = init, per_head, aggregate
         self._known: dict[tuple[Matrix, ...], float] = {}  # layer -> its capacity
 
     def __call__(self, record: Record) -> float:
-        """Returns the capacity from the shapes of the record's matrices.
+        """Returns the capacity from the shapes of the record's matrices; of the product, its natural logarithm.
 
         Raises:
             ProxyFailure: the record has none.
@@ -221,6 +228,8 @@ class NSC(Proxy):
             if value is None:
                 value = self._known[layer] = math.fsum(n * psi(r, c, s2) for n, r, c, s2 in self._shapes(layer))
             found.append(value)
+        if self.aggregate == "product":
+            found = [math.log(value) for value in found]
         return math.fsum(found)  # exactly rounded: the same layers in another order are a tie
 
     def _shapes(self, layer: Sequence[Matrix]) -> list[tuple[int, int, int, float]]:

@@ -14,7 +14,7 @@ from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Variant
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["HiddenCovariance", "correlation_score"]
+__all__ = ["HiddenCovariance", "correlation_eigenvalues", "correlation_score"]
 
 
 def correlation_score(
@@ -35,21 +35,30 @@ def correlation_score(
     Raises:
         ProxyFailure: a value is not finite, or a row is constant (its correlation is undefined).
     """
+    eigenvalues = correlation_eigenvalues(rows, of, constant) + k
+    # Rounding can leave a null eigenvalue slightly below zero, never by as much as k.
+    return float(-(eigenvalues.log() + 1 / eigenvalues).sum())
+
+
+def correlation_eigenvalues(rows: Tensor, of: str, constant: str) -> Tensor:
+    """Returns the eigenvalues of the correlation matrix of the rows (..., r, n), increasing, (..., r) in float64.
+
+    Raises:
+        ProxyFailure: a value is not finite ("OF are not finite"), or a row is constant (the reason is ``constant``).
+    """
     import torch
 
     values = rows.double()
-    centred = values - values.mean(dim=1, keepdim=True)
-    norms = centred.norm(dim=1, keepdim=True)
+    centred = values - values.mean(dim=-1, keepdim=True)
+    norms = centred.norm(dim=-1, keepdim=True)
     if not bool(torch.isfinite(norms).all()):
         raise ProxyFailure(f"{of} are not finite")
     # A constant row is not always centred to exact zeros: what is left is rounding of its mean.
-    tiny = 1e-12 * values.abs().amax(dim=1, keepdim=True) * values.shape[1] ** 0.5
+    tiny = 1e-12 * values.abs().amax(dim=-1, keepdim=True) * values.shape[-1] ** 0.5
     if bool((norms <= tiny).any()):
         raise ProxyFailure(constant)
     unit = centred / norms
-    eigenvalues = torch.linalg.eigvalsh(unit @ unit.T) + k
-    # Rounding can leave a null eigenvalue slightly below zero, never by as much as k.
-    return float(-(eigenvalues.log() + 1 / eigenvalues).sum())
+    return torch.linalg.eigvalsh(unit @ unit.mT)
 
 
 @PROXIES.register("hidden_covariance")

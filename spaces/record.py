@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from spaces.base import Space
 
-__all__ = ["NEEDS", "STILL", "Need", "Needing", "Needs", "Noise", "Probe", "Record", "Tap", "Weight"]
+__all__ = ["NEEDS", "STILL", "Block", "Need", "Needing", "Needs", "Noise", "Probe", "Record", "Tap", "Weight"]
 
 #: what a proxy can need to see. A probe says which of it it gives, and a proxy applies to the spaces whose probe gives
 #: all that it needs
@@ -45,6 +45,9 @@ NEEDS: frozenset[Need] = frozenset(
         "example_moments",  # mean size and deviation over examples of the gradients of their weights
         "tangent_kernel",  # inner products of the gradients of two examples, over their weights together
         "flow",  # weights and gradients of the pass that SynFlow makes, as ``flow``
+        "blocks",  # outputs of the blocks that the network is a chain of, of all layers that the probe has
+        "block_backward",  # what random signs at the output of each block make at its input
+        "feed_forward",  # of feed-forward blocks, the taps "pre_activation" (B, T, F)
     }
 )
 #: needs that shapes answer, so that nothing is built or run for them
@@ -137,6 +140,23 @@ class Tap:
 
 
 @dataclass(frozen=True)
+class Block:
+    """The output of a block, that is of a link in the chain that the network is.
+
+    Attributes:
+        value: (T, B, d), or (B, T, d); T are the positions or the steps.
+        signs: -1 or 1 at random, in the shape of the value; of all blocks but the first, where asked for.
+        grad: the gradient of the sum of signs * value at the output of the block before, in that one's shape.
+        examples: the axis of the examples.
+    """
+
+    value: Tensor
+    signs: Tensor | None = None
+    grad: Tensor | None = None
+    examples: int = 0
+
+
+@dataclass(frozen=True)
 class Weight:
     """A weight matrix (out, in): its name, its part of the network ("attention", "feed_forward", "linear",
     "embedding"), its layer from 0, its position among the inputs of its node, and its gradient if there is one."""
@@ -187,6 +207,8 @@ class Record:
     noisy_grads: dict[Noise, Tensor] = field(default_factory=dict)
     #: outputs and other inner tensors, in order of computation
     taps: list[Tap] = field(default_factory=list)
+    #: outputs of the network's blocks, in order of computation
+    blocks: list[Block] = field(default_factory=list)
     #: weights in the order of the architecture
     weights: list[Weight] = field(default_factory=list)
     #: outputs of the layers' linears before any activation function, with gradients, in the order of the weights

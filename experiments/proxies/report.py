@@ -1,4 +1,4 @@
-"""``python -m experiments.proxies.report``: writes results/report.md and its figure of what the other commands measured.
+"""``python -m experiments.proxies.report``: writes results/report.md and its figure from what the others measured.
 
 The report's prose is ``templates/report.md.j2``; every number in it comes from the files of results, or is a published
 figure of ``experiments.proxies.published``.

@@ -45,8 +45,10 @@ class Tap(Protocol):
     input                   (B, T, h)          output of the Linear of DFT and DCT
     transform_softmax       (B, n, T, d)       softmax over d of the transform, which the network itself does not use
     conv_kernel             (B, T, n, K)       softmax over K of the kernel that DSC predicts for each token
+    mixed                   (B, T, h)          output of the operation block
+    pre_activation          (B, T, F)          each GELU input of a feed-forward block, first to last
     activation              (B, T, F)          each GELU output of a feed-forward block, first to last
-    hidden                  (B, T, h)          output of the layer
+    hidden                  (B, T, h)          output of the layer, that is of its feed-forward block
     ======================  =================  ==================================================================
     """
 
@@ -185,7 +187,10 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, tap: _LayerTap | None = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
-        hidden = self.feed_forward(self.operation(x, tap), tap)
+        mixed = self.operation(x, tap)
+        if tap is not None:
+            tap("mixed", mixed)
+        hidden = self.feed_forward(mixed, tap)
         if tap is not None:
             tap("hidden", hidden)
         return hidden
@@ -295,8 +300,10 @@ class FeedForward(nn.Module):
         """Returns (B, T, h) of (B, T, h)."""
         inner = x
         for dense in (self.dense_in, *self.extra):
-            inner = F.gelu(dense(inner))  # (B, T, F)
+            before = dense(inner)  # (B, T, F)
+            inner = F.gelu(before)
             if tap is not None:
+                tap("pre_activation", before)
                 tap("activation", inner)
         return self.norm(self.dropout(self.dense_out(inner)) + x)
 

@@ -12,6 +12,7 @@ from nas.core import seeds
 from nas.core.options import Folder, Seed, Share, Size, validate
 from spaces.bert.derivatives import LINEARS, curved, differentiate_linears, flow
 from spaces.bert.linears import position_table, watch, weights_of
+from spaces.blocks import BLOCKS, blocks_of
 from spaces.record import Need, Needs, Record, Tap
 from spaces.tokens import token_ids
 
@@ -52,7 +53,9 @@ class BertProbe:
     The record holds, in the shapes of ``spaces.bert.module.Tap`` and only where asked for:
 
     - forward: ``hidden`` (T, B, h) of each layer;
-    - activations: ``taps``, all named tensors but "embedding" and "hidden";
+    - activations: ``taps``, all named tensors but "embedding", "hidden", "mixed" and "pre_activation";
+    - feed_forward: the taps "pre_activation";
+    - blocks: ``blocks``, two a layer: the operation ("mixed") and the feed-forward block ("hidden");
     - weights: ``weights``, the Linears of all layers in order (part "attention", whatever the operation, or
       "feed_forward") and the position table (name "position", part "embedding", layer -1; (512, 128));
     - backward: the gradients of the sum over examples and tokens of the output along one random unit direction, the
@@ -69,6 +72,8 @@ class BertProbe:
         frozenset({"shapes", "described", "matrices", "forward", "activations", "attention", "flow"})
         | _WEIGHTS
         | _SEEDED
+        | BLOCKS
+        | {"feed_forward"}
     )
 
     batch: Size = 16
@@ -127,24 +132,33 @@ class BertProbe:
         backward = "backward" in kinds
         embedding: list[Tensor] = []
         contexts: list[tuple[int, Tensor]] = []  # place among the taps, tensor
+        outputs: list[Tensor] = []  # of the blocks
 
         def keep(name: str, layer: int, tensor: Tensor) -> None:
+            if name in ("mixed", "hidden") and kinds & BLOCKS:
+                outputs.append(tensor)
             if name == "embedding":
                 embedding.append(tensor)
             elif name == "hidden":
                 if "forward" in kinds:
                     record.hidden.append(tensor.detach().transpose(0, 1))  # (B, T, h) -> (T, B, h)
-            elif "activations" in kinds or (backward and name == "context"):
+            elif name == "pre_activation":
+                if "feed_forward" in kinds:
+                    record.taps.append(Tap(name, layer, tensor.detach()))
+            elif name != "mixed" and ("activations" in kinds or (backward and name == "context")):
                 if name == "context":
                     contexts.append((len(record.taps), tensor))
                 record.taps.append(Tap(name, layer, tensor.detach()))
 
         record.hidden, record.taps = [], []
-        quiet = nullcontext() if kinds & (_SEEDED | {"backward_released"}) else torch.inference_mode()
+        graph = kinds & (_SEEDED | {"backward_released", "block_backward"})
+        quiet = nullcontext() if graph else torch.inference_mode()
         watched = watch(encoder.layers, bool(kinds & LINEARS))
         with quiet, torch.random.fork_rng(devices=[]), watched as linear_passes:
             torch.manual_seed(seeds.integer(record.seed, config.key, "dropout", *purpose))
             out = encoder(ids.to(device), keep)  # (T, B) -> (B, T) -> (B, T, h)
+        if kinds & BLOCKS:
+            record.blocks = blocks_of(outputs, record.seed, "block_backward" in kinds)
         if "backward_released" in kinds:
             inputs = [w.value for w in weights]
             grads = torch.autograd.grad(out, inputs, torch.ones_like(out), retain_graph=bool(kinds & _SEEDED))

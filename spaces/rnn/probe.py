@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import Folder, Seed, Size, Sizes, validate
+from spaces.blocks import BLOCKS, blocks_of
 from spaces.gradients import gradients
 from spaces.record import Need, Needs, Noise, Record
 from spaces.rnn.derivatives import LINEARS, curve, differentiate_linears
@@ -39,11 +40,11 @@ __all__ = ["RNNProbe", "run_stack"]
 #: needs that the first backward pass answers
 _FIRST = frozenset({"backward", "noise"})
 #: needs that take a backward pass
-_GRADIENTS = _FIRST | LINEARS | {"hessian"}
+_GRADIENTS = _FIRST | LINEARS | {"hessian", "block_backward"}
 #: needs that list the weights
 _WEIGHTS = frozenset({"weights", "hessian", "example_moments"})
 #: needs that run all layers of the probe
-_WHOLE = _GRADIENTS | _WEIGHTS | {"activations"}
+_WHOLE = _GRADIENTS | BLOCKS | _WEIGHTS | {"activations"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class RNNProbe:
             for start, y in zip(starts, outputs, strict=True):
                 record.hidden.append(torch.cat([start[None], y[:-1]]).detach())  # h_0 before each step: (T, B, h)
                 record.final.append(y[-1].detach())
+            if kinds & BLOCKS:  # a block is a layer
+                record.blocks = blocks_of(outputs, record.seed, "block_backward" in kinds, examples=1)
             if tapes is not None and "activations" in kinds:
                 record.taps = activations(plan, tapes)
             listed = bool(kinds & _WEIGHTS)

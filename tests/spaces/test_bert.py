@@ -390,24 +390,33 @@ def test_tap_sees_every_named_tensor_once() -> None:
     assert tuple(out.shape) == (2, 6, 256)
     qkv = [("query", (2, 6, 256)), ("key", (2, 6, 256)), ("value", (2, 6, 256))]
     hidden = ("hidden", (2, 6, 256))
-    narrow, wide = ("activation", (2, 6, 512)), ("activation", (2, 6, 1024))
+    mixed = ("mixed", (2, 6, 256))
+    narrow, wide = ([(f"{when}activation", (2, 6, width)) for when in ("pre_", "")] for width in (512, 1024))
     wanted = [
-        [*qkv, ("attention", (2, 4, 6, 6)), ("context", (2, 4, 6, 64)), narrow, hidden],
+        [*qkv, ("attention", (2, 4, 6, 6)), ("context", (2, 4, 6, 64)), mixed, *narrow, hidden],
         [
             *qkv,
             ("weight", (2, 6, 256)),
             ("attention", (2, 2, 6, 6)),
             ("context", (2, 2, 6, 128)),
-            *[narrow] * 3,
+            mixed,
+            *narrow * 3,
             hidden,
         ],
-        [("input", (2, 6, 256)), *((name, (2, 2, 6, 128)) for name in ("transform_softmax", "context")), wide, hidden],
+        [
+            ("input", (2, 6, 256)),
+            *((name, (2, 2, 6, 128)) for name in ("transform_softmax", "context")),
+            mixed,
+            *wide,
+            hidden,
+        ],
         [
             *((name, (2, 6, 128)) for name in ("query", "key", "value")),
             ("conv_kernel", (2, 6, 2, 5)),
             ("attention", (2, 2, 6, 6)),
             ("context", (2, 2, 6, 64)),
-            narrow,
+            mixed,
+            *narrow,
             hidden,
         ],
     ]
