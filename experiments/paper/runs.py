@@ -28,9 +28,13 @@ def composed(command: str, *overrides: str) -> dict[str, Any]:
 
 
 def ranked(name: str, proxies: Proxies, *overrides: str, baselines: bool = True, group: str = "paper") -> Path:
-    """Ranks a benchmark with the given proxies in the folder ``runs/GROUP/NAME`` and returns the folder."""
+    """Ranks a benchmark with the given proxies in the folder ``runs/GROUP/NAME`` and returns the folder.
+
+    What can be learned from labels is left out, unless ``overrides`` ask for it.
+    """
     folder = Path("runs") / group / name
-    config = composed("rank", f"run.dir={folder}", f"baselines={str(baselines).lower()}", *overrides)
+    fixed = (f"run.dir={folder}", f"baselines={str(baselines).lower()}", "reference=none")
+    config = composed("rank", *fixed, *overrides)
     rank.run({**config, "proxies": proxies})
     return folder
 

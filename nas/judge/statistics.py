@@ -72,20 +72,26 @@ def tie_broken(scores: Numbers, truth: Numbers) -> float:
 
     It is 0 where the scores are constant, and NaN where the truth is.
     """
-    return _tie_broken(kendall(scores, truth), scores, truth, len(truth) * (len(truth) - 1) // 2)
+    pairs = len(truth) * (len(truth) - 1) // 2
+    return _tie_broken(kendall(scores, truth), _places(scores), _places(truth), pairs)
 
 
-def _tie_broken(tau: float, scores: Numbers, truth: Numbers, pairs: int) -> float:
+def _tie_broken(tau: float, scores: np.ndarray, truth: np.ndarray, pairs: int) -> float:
     told = _told_apart(scores)
     if not told and _told_apart(truth):
         return 0.0
     return float(tau * math.sqrt(told / pairs)) if pairs else math.nan
 
 
-def _told_apart(values: Numbers) -> int:
-    """Returns the number of pairs that are not tied."""
-    counts = np.unique(np.asarray(values), return_counts=True)[1].astype(np.int64)
-    return int((len(values) ** 2 - (counts**2).sum()) // 2)
+def _places(values: Numbers) -> np.ndarray:
+    """Returns the place of each value among the distinct ones, from 0."""
+    return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1]).ravel()
+
+
+def _told_apart(places: np.ndarray) -> int:
+    """Returns the number of pairs of places that are not tied."""
+    counts = np.bincount(places).astype(np.int64)
+    return int((len(places) ** 2 - (counts**2).sum()) // 2)
 
 
 def spearman(scores: Numbers, truth: Numbers) -> float:
@@ -157,8 +163,7 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
         # an architecture that was drawn twice makes no pair with itself
         return tau, rho, _tie_broken(tau, first, second, _told_apart(drawn))
 
-    places = [np.unique(column, return_inverse=True)[1].ravel() for column in (a, b)]
-    rows = np.stack([*places, np.arange(len(a))], axis=1)
+    rows = np.stack([_places(a), _places(b), np.arange(len(a))], axis=1)
     taus, rhos, broken = bootstrap(statistics, rows, resamples, rng)
     return Agreement(
         len(a),

@@ -57,7 +57,8 @@ def learn(
         asked: "features", "views" or "none".
         views: one score of each view for each architecture, (n, v), None for a failure.
     """
-    found: dict[str, Any] = {"asked": asked, "folds": learned.FOLDS, "inputs": {}, "why": ""}
+    labels = min(learned.MOST, len(truth) - math.ceil(len(truth) / learned.FOLDS))
+    found: dict[str, Any] = {"asked": asked, "folds": learned.FOLDS, "labels": labels, "inputs": {}, "why": ""}
     if asked == "none":
         return {**found, "why": "reference=none was chosen"}
     features = np.stack([space.features(architecture) for architecture in architectures])
@@ -197,6 +198,6 @@ def reference_line(results: Mapping[str, Any]) -> str:
     ]
     spread = max(one["deviation"] for reached in found["inputs"].values() for one in reached.values())
     return (
-        f"learned from labels ({found['folds']}-fold cross-validation, ties broken, mean of {learned.REPEATS} "
+        f"learned from {found['labels']:,} labels ({found['folds']}-fold, ties broken, mean of {learned.REPEATS} "
         f"divisions that differ by a standard deviation of {spread:.3f} at most): tau {', '.join(parts)}"
     )

@@ -71,6 +71,20 @@ def test_every_architecture_is_held_out_once(features: np.ndarray, monkeypatch: 
     assert all(len(set().union(*asked[at : at + FOLDS])) == 120 for at in range(0, len(asked), FOLDS))
 
 
+def test_a_learner_is_shown_no_more_than_so_many_labels(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[int] = []
+    monkeypatch.setattr(learned, "MOST", 30)
+    monkeypatch.setattr(learned, "LEARNERS", ("extra trees",))
+    monkeypatch.setattr("nas.search.surrogate.forest", lambda rows, target, seed: shown.append(len(rows)) or Mean())
+    reference(list(range(120)), features, NONE)
+    assert shown == [30] * FOLDS * REPEATS
+
+
+class Mean:
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return rows.mean(axis=1)
+
+
 def test_it_says_nothing_of_few_or_of_equal_truths(features: np.ndarray) -> None:
     assert reference([1.0, 2.0] * 9, features[:18], NONE[:18]) == {}
     assert reference([1.0] * 120, features, NONE) == {}

@@ -101,7 +101,7 @@ def test_rank_agrees_with_scipy_on_its_own_table(composed: Any, data_dir: Path, 
 
 
 def test_the_micro_probe_ranks_the_whole_table(composed: Any, data_dir: Path, tmp_path: Path) -> None:
-    results = rank_app.run(composed("rank", "resamples=0", f"run.dir={tmp_path}"))
+    results = rank_app.run(composed("rank", "resamples=0", "reference=none", f"run.dir={tmp_path}"))
     judged = results["proxies"]["hidden_covariance"]
     assert judged["agreement"]["count"] == 2499
     # seeds 0 and 1 give .394 and .397; the claim is at least .38, and the random control's standard error is .013
