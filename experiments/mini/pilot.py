@@ -39,6 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "drop-out .25, weight drop .5": {"dropout": 0.25, "weight_drop": 0.5},
     "2,000 updates": {"steps": 2_000},
     "128 units": {"embedding": 128, "hidden": [128, 128]},
+    "4,000 updates": {"steps": 4_000},
+    "5,000 words": {"vocabulary": 5_000, "cutoffs": [1_000, 2_500]},
+    "three layers": {"hidden": [64, 64, 64]},
 }
 CELLS = 40
 
