@@ -50,7 +50,8 @@ class ZiCo(Proxy):
                 raise ProxyFailure("gradients are not finite")
             varies = deviation > _ROUNDING * torch.finfo(mean.dtype).eps * mean
             if bool(varies.any()):
-                found.append(math.log(float((mean[varies].double() / deviation[varies].double()).sum())))
+                ratios = torch.where(varies, mean / deviation, 0.0)
+                found.append(math.log(float(ratios.sum(dtype=torch.float64))))
         if not found:
             raise ProxyFailure("gradients do not differ between examples")
         return math.fsum(found)

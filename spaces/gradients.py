@@ -7,16 +7,23 @@ those of all examples, as long as no example sees another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from spaces.record import Need, Record, Weight
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["example_gradients", "gradients", "hessian_times_gradient", "inner_products", "moments"]
+__all__ = ["EXAMPLES", "LINEARS", "gradients", "hessian_times_gradient", "see_examples"]
 
-#: entries of an example's gradient that are converted to float64 at once
-_CHUNK = 1 << 15
+#: needs of the gradients of single examples
+EXAMPLES = frozenset({"example_moments", "tangent_kernel"})
+#: needs of the gradients of the linears' outputs
+LINEARS = EXAMPLES | {"linear_backward"}
+#: entries of each example's gradient that are worked on at once
+_CHUNK = 1 << 14
 
 
 def gradients(
@@ -47,22 +54,43 @@ def hessian_times_gradient(total: Tensor, weights: Sequence[Tensor], retain: boo
     return gradients(product, weights, retain=retain)  # type: ignore[arg-type]
 
 
-def example_gradients(read: Tensor, slope: Tensor) -> Tensor:
-    """Returns the gradient of each example (B, out, in).
+def see_examples(
+    record: Record, weights: Sequence[Weight], passes: Iterable[tuple[Tensor, Tensor]], kinds: frozenset[Need]
+) -> list[Weight]:
+    """Gives the record its kernel, where ``kinds`` has it; the gradients of one matrix are held at a time.
 
     Args:
-        read: what the linear reads (B, T, in).
-        slope: the gradient of its output (B, T, out).
+        weights: of the linears, in order; more may follow.
+        passes: for each of them what it reads (B, T, in), and the gradient of its output (B, T, out).
+
+    Returns:
+        the weights, with the moments where ``kinds`` has them.
     """
-    return slope.transpose(1, 2) @ read
+    found = list(weights)
+    for place, (read, slope) in enumerate(passes):
+        grads = slope.transpose(1, 2) @ read  # (B, out, in)
+        if "tangent_kernel" in kinds:
+            record.kernel = _inner_products(grads) + (0 if record.kernel is None else record.kernel)
+        if "example_moments" in kinds:
+            mean, deviation = _moments(grads)
+            found[place] = replace(found[place], example_mean=mean, example_deviation=deviation)
+    return found
 
 
-def moments(grads: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(grads: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the mean of |g| and the standard deviation of g, divisor B, over the examples of (B, out, in)."""
-    return grads.abs().mean(dim=0), grads.std(dim=0, correction=0)
+    import torch
+
+    flat = grads.flatten(1)
+    size, deviation = torch.empty_like(flat[0]), torch.empty_like(flat[0])
+    parts = (tensor.split(_CHUNK, dim=-1) for tensor in (flat, size, deviation))
+    for part, of_size, of_deviation in zip(*parts, strict=True):  # what fits a cache is many times faster
+        torch.mean(part.abs(), 0, out=of_size)
+        torch.mean((part - part.mean(0)).square_(), 0, out=of_deviation)
+    return size.view_as(grads[0]), deviation.sqrt_().view_as(grads[0])
 
 
-def inner_products(grads: Tensor) -> Tensor:
+def _inner_products(grads: Tensor) -> Tensor:
     """Returns the products of each two examples' gradients (B, out, in): (B, B), summed in float64."""
     parts = (part.double() for part in grads.flatten(1).split(_CHUNK, dim=1))
     return sum(part @ part.T for part in parts)

@@ -8,18 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spaces.bert.linears import Watched, weights_of
-from spaces.gradients import example_gradients, gradients, hessian_times_gradient, inner_products, moments
+from spaces.gradients import EXAMPLES, gradients, hessian_times_gradient, see_examples
 from spaces.record import Need, Record, Tap, Weight
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EXAMPLES", "LINEARS", "curved", "differentiate_linears", "flow"]
-
-#: needs of the gradients of single examples
-EXAMPLES = frozenset({"example_moments", "tangent_kernel"})
-#: needs of the gradients of the Linears' outputs
-LINEARS = EXAMPLES | {"linear_backward"}
+__all__ = ["curved", "differentiate_linears", "flow"]
 
 
 def curved(weights: Sequence[Weight], total: Tensor) -> list[Weight]:
@@ -44,15 +39,8 @@ def differentiate_linears(
         ]
     if not kinds & EXAMPLES:
         return weights
-    weights = list(weights)
-    for place, ((read, _), slope) in enumerate(zip(watched, slopes, strict=True)):
-        grads = example_gradients(read.detach(), slope)
-        if "tangent_kernel" in kinds:
-            record.kernel = inner_products(grads) + (0 if record.kernel is None else record.kernel)
-        if "example_moments" in kinds:
-            mean, deviation = moments(grads)
-            weights[place] = replace(weights[place], example_mean=mean, example_deviation=deviation)
-    return weights
+    passes = ((read.detach(), slope) for (read, _), slope in zip(watched, slopes, strict=True))
+    return see_examples(record, weights, passes, kinds)
 
 
 def flow(layers: Any, steps: int) -> list[Weight]:

@@ -10,9 +10,10 @@ from annotated_types import Ge, Le
 
 from nas.core import seeds
 from nas.core.options import Folder, Seed, Share, Size, validate
-from spaces.bert.derivatives import LINEARS, curved, differentiate_linears, flow
+from spaces.bert.derivatives import curved, differentiate_linears, flow
 from spaces.bert.linears import position_table, watch, weights_of
 from spaces.blocks import BLOCKS, blocks_of
+from spaces.gradients import LINEARS
 from spaces.record import Need, Needs, Record, Tap
 from spaces.tokens import token_ids
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from spaces.gradients import example_gradients, gradients, hessian_times_gradient, inner_products, moments
+from spaces.gradients import EXAMPLES, gradients, hessian_times_gradient, see_examples
 from spaces.record import Need, Record, Tap
 from spaces.rnn.unfused import Weights, blocks
 
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from spaces.rnn.module import Tape
     from spaces.rnn.plan import Plan
 
-__all__ = ["EXAMPLES", "LINEARS", "curve", "differentiate_linears"]
-
-#: needs of the gradients of single examples
-EXAMPLES = frozenset({"example_moments", "tangent_kernel"})
-#: needs of the gradients of the linear nodes' outputs
-LINEARS = EXAMPLES | {"linear_backward"}
+__all__ = ["curve", "differentiate_linears"]
 
 
 def curve(record: Record, plan: Plan, weights: Weights, total: Tensor) -> None:
@@ -50,15 +45,8 @@ def differentiate_linears(
         taps.append(Tap(f"linear {linear}", layer, torch.stack(steps).detach(), grad, examples=1))
     if "linear_backward" in kinds:
         record.outputs = taps
-    if not kinds & EXAMPLES:
-        return
-    for place, (read, slope) in enumerate(_reads_and_slopes(plan, tapes, taps)):
-        grads = example_gradients(read, slope)
-        if "tangent_kernel" in kinds:
-            record.kernel = inner_products(grads) + (0 if record.kernel is None else record.kernel)
-        if "example_moments" in kinds:
-            mean, deviation = moments(grads)
-            record.weights[place] = replace(record.weights[place], example_mean=mean, example_deviation=deviation)
+    if kinds & EXAMPLES:
+        record.weights = see_examples(record, record.weights, _reads_and_slopes(plan, tapes, taps), kinds)
 
 
 def _reads_and_slopes(plan: Plan, tapes: Sequence[Tape], taps: Sequence[Tap]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -21,9 +21,9 @@ from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import Folder, Seed, Size, Sizes, validate
 from spaces.blocks import BLOCKS, blocks_of
-from spaces.gradients import gradients
+from spaces.gradients import LINEARS, gradients
 from spaces.record import Need, Needs, Noise, Record
-from spaces.rnn.derivatives import LINEARS, curve, differentiate_linears
+from spaces.rnn.derivatives import curve, differentiate_linears
 from spaces.rnn.unfused import Weights, activations, used_rows, weights_of
 from spaces.tokens import token_ids
 
