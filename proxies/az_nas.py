@@ -59,7 +59,7 @@ class AZNas(Proxy):
 
     name = "az_nas"
     title = "AZ-NAS"
-    source = "Lee & Ham 2024, section 3.2"
+    source = "Lee & Ham 2024, section 3"
     needs = _NEEDS["expressivity"]
     layers = 1
 

@@ -25,7 +25,7 @@ from spaces.record import STILL
 
 #: a smaller probe of each space: what a proxy sees is of the same kind as in a real run
 MICRO: dict[str, dict[str, Any]] = {
-    "rnn": {"embedding": 8, "hidden": [10, 10, 8], "batch": 5, "steps": 6, "vocabulary": 50},
+    "rnn": {"embedding": 8, "hidden": [16, 16, 8], "batch": 5, "steps": 6, "vocabulary": 50},
     "bert": {"batch": 5, "steps": 8, "vocabulary": 50},
     "stack": {"embedding": 8, "batch": 5, "steps": 6, "vocabulary": 50},
 }
