@@ -45,13 +45,13 @@ def guarded(command: Callable[[], int | None]) -> int:
 
 
 def open_mappings(arguments: Sequence[str]) -> list[str]:
-    # These are open mappings: features, fields and the probes of plug-ins' spaces, which no file of conf/probe knows,
-    # are added to them, which hydra spells with ++.
+    # These are open mappings: features, fields, members of a rank aggregation and the probes of plug-ins' spaces, which
+    # no file of conf/probe knows, are added to them, which hydra spells with ++.
     from spaces import SPACES
 
     known = (Path(__file__).resolve().parent.parent / "conf" / "probe" / "micro.yaml").read_text(encoding="utf-8")
     others = [re.escape(name) for name in SPACES if not re.search(rf"^{re.escape(name)}:", known, re.MULTILINE)]
-    names = "|".join(["reduction", "protocol", *(f"probe\\.{name}" for name in others)])
+    names = "|".join(["reduction", "protocol", r"proxies\.[^.=]+\.members", *(f"probe\\.{name}" for name in others)])
     return [f"++{a}" if re.match(rf"({names})\.\w", a) else a for a in arguments]
 
 

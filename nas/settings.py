@@ -13,10 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import comb
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 import proxies
 import spaces
@@ -37,10 +38,11 @@ from nas.core.options import (
     parse,
     shown,
 )
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Task, check
 from nas.engine.gate import GateSettings, statistics
 from nas.engine.region import RegionSettings
 from nas.search import SEARCHERS
+from nas.search.comparison import least_samples
 from nas.search.funnel import Finalists
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark
@@ -74,6 +76,12 @@ _NOT_IDENTITY = frozenset(
     }
 )
 
+
+#: what compares as if the key were not there, so that runs made before it was are the same runs
+_PLAIN = (("samples", 1), ("comparator", "mean"))
+
+#: how often each architecture is scored
+Samples = Annotated[int, Ge(1), Le(100)]
 
 #: labels of proxies: they name columns, files and folders
 _LABEL = re.compile(r"\w[\w.,=+@ -]{0,59}")
@@ -149,6 +157,22 @@ class SearchSettings(SharedSettings):
     eta: Annotated[float, Gt(1), Le(1000)]
     queries: Count | None = None
     truth: Literal["table", "train"]
+    samples: Samples
+    comparator: Literal["mean", "stat"]
+    significance: Annotated[float, Gt(0), Lt(0.5)]
+
+    def __post_init__(self) -> None:
+        if self.comparator == "stat" and self.samples < (least := least_samples(self.significance)):
+            raise ZeronasError(
+                f"comparator=stat can tell nothing from samples={self.samples} of each architecture: the least p of "
+                f"its test is {1 / comb(2 * self.samples, self.samples):.3g}, which is not below "
+                f"significance={self.significance:g}; use samples={least} or more."
+            )
+
+    @property
+    def comparator_level(self) -> float | None:
+        """Significance of the comparator; None where it compares means."""
+        return self.significance if self.comparator == "stat" else None
 
     @property
     def trains(self) -> bool:
@@ -163,6 +187,7 @@ class RankSettings(SharedSettings):
     command: ClassVar[str] = "rank"
 
     limit: Size | None = None
+    samples: Samples
     baselines: bool
     resamples: Annotated[int, Ge(0), Le(1_000_000)]
 
@@ -298,11 +323,17 @@ class Settings(Generic[S]):
 
         What a gate looks at and what a surrogate learns from are measured too, behind all proxies.
         """
+        given = self.given
+        samples = given.samples if isinstance(given, (SearchSettings, RankSettings)) else 1
+        timeout, wanted = given.executor.timeout, self.measured(extra)
+        return Task(self.space, self.probe, wanted, self.seed, given.device, timeout, samples)
+
+    def measured(self, extra: Sequence[str] = ()) -> dict[str, Proxy]:
+        """Returns label -> proxy of all that ``task`` measures, in its order."""
         wanted = dict(self.proxies)
         for name in extra:
             wanted.setdefault(name, proxies.get(name, self.space.name))
-        wanted |= {**self.statistics, **self.views}
-        return Task(self.space, self.probe, wanted, self.seed, self.given.device, self.given.executor.timeout)
+        return {**wanted, **self.statistics, **self.views}
 
     def needed_truth(self) -> Benchmark:
         """Returns the benchmark.
@@ -328,6 +359,9 @@ class Settings(Generic[S]):
     @cached_property
     def _identity(self) -> str:
         kept = {key: value for key, value in self.config.items() if key not in _NOT_IDENTITY}
+        kept = {key: value for key, value in kept.items() if (key, value) not in _PLAIN}
+        if "comparator" not in kept:
+            kept.pop("significance", None)
         kept["command"] = self.given.command
         space, table = self.space.name, self.benchmark
         if self.given.benchmark.name == "auto" and table is not None and table.name != self.space.benchmarks[0]:
@@ -372,7 +406,7 @@ def make(config: Mapping[str, Any], kind: type[Q]) -> Settings[Q]:
     probe = _probe(given, space)
     benchmark, note = _benchmark(given, space)
     settings = Settings(given, space, probe, chosen, benchmark, note, config)
-    settings.task()  # a proxy that does not fit the space is found before anything is computed
+    check(space, probe, settings.measured())  # a proxy that does not fit is found before anything is computed
     return settings
 
 

@@ -7,14 +7,16 @@ asks for.
 
 A proxy says what it needs to see (``NEEDS``), and knows no space: it applies wherever the probe gives that. Where a
 metric is another thing in one space, its definition is registered for that space: ``PROXIES.register(NAME, "bert")``.
-What a proxy must know of a whole space, such as the mean of something over it, it learns in ``prepare``.
+What a proxy must know of a whole space, such as the mean of something over it, it learns in ``prepare``. One that is
+made of other proxies makes those of a space in ``within``.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -24,6 +26,7 @@ from spaces.record import NEEDS, Block, Need, Needs, Noise, Record, Tap, Weight
 
 if TYPE_CHECKING:
     from spaces.base import Space
+    from spaces.record import Probe
 
 __all__ = [
     "NEEDS",
@@ -54,10 +57,28 @@ class ProxyFailure(Exception):
 
 @dataclass(frozen=True)
 class Score:
-    """A proxy's value, or None with the reason why there is none."""
+    """A proxy's value, or None with the reason why there is none.
+
+    Attributes:
+        samples: the values under several seeds whose mean ``value`` is; none where there was one seed.
+    """
 
     value: float | None
     reason: str = ""
+    samples: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Score:
+        """Returns the score of one or more samples: the mean; a failure where one failed, with the first one's reason.
+
+        One sample is its own answer.
+        """
+        if len(scores) == 1:
+            return scores[0]
+        samples = tuple(score.value for score in scores if score.value is not None)
+        if len(samples) < len(scores):
+            return next(score for score in scores if score.value is None)
+        return cls(statistics.mean(samples), "", samples)  # rounded once: the mean of equal ones is theirs
 
     @property
     def fitness(self) -> float:
@@ -98,11 +119,28 @@ class Proxy(ABC):
             ProxyFailure: there is no value; the message is the reason.
         """
 
-    def prepare(self, space: Space[Any]) -> Proxy:
+    def within(self, space: str) -> Proxy:
+        """Returns the proxy for the space of that name, where what it is made of is defined anew for one.
+
+        ``proxies.get`` calls it; most proxies are their own answer.
+
+        Raises:
+            ZeronasError: what it is made of does not apply to the space.
+        """
+        return self
+
+    def prepare(self, space: Space[Any], probe: Probe | None = None, seed: int = 0, device: str = "cpu") -> Proxy:
         """Returns the proxy that scores members of a space, with what it must know of the space as a whole.
 
         It is called once, before anything is scored, and changes nothing in this one. Most proxies know all they need,
         and are their own answer.
+
+        Args:
+            space: the space as it is searched, reduction and all.
+            probe, seed, device: what the members are to be scored with, for a proxy that has to see a sample of them.
+
+        Raises:
+            ZeronasError: it cannot learn what it must know.
         """
         return self
 

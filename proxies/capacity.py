@@ -21,6 +21,7 @@ from spaces.base import Matrix
 
 if TYPE_CHECKING:
     from spaces.base import Space
+    from spaces.record import Probe
 
 __all__ = ["NSC", "Aggregate", "Init", "ZeroLM", "psi", "variance"]
 
@@ -102,7 +103,7 @@ class ZeroLM(Proxy):
         self._known: dict[tuple[Matrix, ...], tuple[float, float]] = {}  # layer -> its A and F
         self._scales: tuple[float, ...] | None = None  # means and deviations of A and F over a space
 
-    def prepare(self, space: Space[Any]) -> Proxy:
+    def prepare(self, space: Space[Any], probe: Probe | None = None, seed: int = 0, device: str = "cpu") -> Proxy:
         """Returns this proxy with the means and deviations over the space that ``alpha=auto`` standardises by."""
         if self.alpha != "auto":
             return self

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from spaces.base import Space
+    from spaces.record import Probe
 
 __all__ = ["Swap", "distinct_patterns", "regulariser", "signs"]
 
@@ -117,7 +118,7 @@ class Swap(Proxy):
         """Mu and sigma, in thousands of parameters and their square, as given or as the space has them."""
         return self._constants
 
-    def prepare(self, space: Space[Any]) -> Proxy:
+    def prepare(self, space: Space[Any], probe: Probe | None = None, seed: int = 0, device: str = "cpu") -> Proxy:
         """Returns this proxy with the mu and sigma of a space where they were left open."""
         if not self.regularised or (self.mu is not None and self.sigma is not None):
             return self

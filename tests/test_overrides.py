@@ -232,6 +232,14 @@ NAMED = [
     ),
     (("search", "region=sample"), "Unknown region 'sample'. Did you mean 'sampler'? Available: none, sampler."),
     (("search", "gate=sampler", "gate.name=random"), "Unknown gate.name 'random' of zeronas search. Available: none"),
+    (
+        ("search", "proxy=rank_aggregation", "proxies.rank_aggregation.members.size.name=state_siz"),
+        "Unknown proxy 'state_siz'. Did you mean 'state_size'?",
+    ),
+    (
+        ("search", "proxy=rank_aggregation", "proxies.rank_aggregation.members.cost=5"),
+        "Proxy 'rank_aggregation' needs members.cost to be a group of settings (members.cost.name and its",
+    ),
     (("search", "gate.tail=0.1"), "'gate.tail' is not available here: it belongs to another option"),
     (
         ("score", "arch=RNN", "draw=true"),

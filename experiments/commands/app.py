@@ -18,8 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.composition import composition_sentence
 from nas.core.errors import ZeronasError, sentence
 from nas.core.registry import configurations
+from nas.engine.evaluate import Task
 
-__all__ = ["command", "plain", "reported"]
+__all__ = ["command", "plain", "prepared", "reported"]
 
 
 class PluginConfigurations(SearchPathPlugin):
@@ -65,6 +66,11 @@ def reported(run: Callable[[dict[str, Any]], Any], config: DictConfig) -> None:
     except ZeronasError as error:
         print(sentence(f"{error}{_of_a_sweep()}"), file=sys.stderr)
         sys.exit(2)
+
+
+def prepared(task: Task) -> str:
+    """Returns in words how long the proxies took to be prepared for the space; nothing where that was no time."""
+    return f", after the proxies were prepared in {task.prepared_in:.1f} s" if task.prepared_in >= 0.05 else ""
 
 
 def _of_a_sweep() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.commands.app import command
+from experiments.commands.app import command, prepared
 from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
@@ -17,7 +17,7 @@ from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.trials import PROXIES, Trial
-from nas.report.rank import lines, members_line, noise_line, published_lines, report
+from nas.report.rank import lines, members_line, noise_line, published_lines, report, samples_lines
 from nas.settings import RankSettings, make
 from nas.truth.benchmarks import Benchmark, Diverged, Entry
 
@@ -49,7 +49,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     print(noise_line(results))
     for text in published_lines(results):
         print(text)
-    print(f"scored in {wall:.1f} s; folder: {folder} (summary.md, table.csv, results.json, plots)")
+    for text in samples_lines(results):
+        print(text)
+    print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} (summary.md, table.csv, results.json, plots)")
     return results
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.app import command
+from experiments.commands.app import command, prepared
 from experiments.guard import guarded
 from nas import search as searchers
 from nas.core.errors import ZeronasError
@@ -20,6 +20,7 @@ from nas.engine.region import Region
 from nas.engine.run import search
 from nas.engine.trials import PROXIES, TRUTH, Measure
 from nas.report.search import answer, report
+from nas.search.comparison import Comparator
 from nas.search.funnel import Funnel
 from nas.search.stages import Stages
 from nas.settings import SearchSettings, Settings, make
@@ -49,10 +50,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
     pool = _pool(settings)
     searcher = searchers.get(given.searcher.name, pool, settings.seed, **given.searcher.options)
-    folder = settings.folder
+    searcher.comparator = Comparator(given.comparator_level)
+    folder, begun = settings.folder, time.monotonic()
+    task = settings.task()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        begun = time.monotonic()
-        with Evaluator(settings.task(), settings.workers) as evaluator:
+        with Evaluator(task, settings.workers) as evaluator:
             gate = _gate(settings, evaluator, journal)
             measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
@@ -63,7 +65,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)
         answers = report(folder, settings, rows, asked, pool, wall, note, seconds.get(TRUTH, 0.0), gate)
-    print("\n".join(answer(answers)))
+    print("\n".join(answer(answers)) + prepared(task))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
     if answers["found"] is not None:
         print(f"drawing: {folder / 'architecture.png'}")
@@ -76,8 +78,16 @@ def _funnel(settings: Settings[SearchSettings]) -> Funnel | None:
     if not given.verify:
         return None
     # a searcher that asks for truths has had its finalists trained for a share of the protocol already
+    comparator = Comparator(given.comparator_level)
     return Funnel(
-        settings.space, given.verify, given.rungs, given.eta, given.finalists, _begun(settings), settings.seed
+        settings.space,
+        given.verify,
+        given.rungs,
+        given.eta,
+        given.finalists,
+        _begun(settings),
+        settings.seed,
+        comparator,
     )
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["OUT_OF_MEMORY", "TIME_OUT", "TRANSIENT", "end_with_parent", "one_thread", "out_of_memory"]
+__all__ = ["OUT_OF_MEMORY", "TIME_OUT", "TRANSIENT", "end_with_parent", "failure", "one_thread", "out_of_memory"]
 
 #: reasons of failures for want of memory and of time
 OUT_OF_MEMORY, TIME_OUT = "out of memory", "time-out"
@@ -22,6 +22,19 @@ _SAYINGS = ("out of memory", "can't allocate memory", "not enough memory", "size
 def out_of_memory(error: BaseException) -> bool:
     """Returns whether an error says that there was not enough memory; torch has several ways to."""
     return isinstance(error, MemoryError) or any(saying in str(error) for saying in _SAYINGS)
+
+
+def failure(error: Exception) -> str:
+    """Returns the reason of a failure.
+
+    Raises:
+        Exception: the error itself, where it is none that an architecture or a machine can cause.
+    """
+    if out_of_memory(error):
+        return OUT_OF_MEMORY
+    if "failed to converge" in str(error):
+        return "no convergence"
+    raise error
 
 
 def end_with_parent() -> None:

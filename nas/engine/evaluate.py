@@ -13,18 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.core.workers import OUT_OF_MEMORY, TIME_OUT, end_with_parent, one_thread, out_of_memory
+from nas.core.workers import TIME_OUT, end_with_parent, failure, one_thread
 from nas.engine.trials import Evaluation, Trial
 from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
 from spaces.record import Probe
 
-__all__ = ["Evaluator", "Task"]
+__all__ = ["Evaluator", "Task", "check"]
 
 
 class _TimeOut(Exception):
@@ -37,7 +38,14 @@ class Task:
 
     Attributes:
         proxies: label -> proxy, the first is the fitness.
-        timeout: seconds allowed per architecture, or None; what is not scored by then is a failure "time-out".
+        timeout: seconds allowed per architecture, all samples together, or None; what is not scored by then is a
+            failure "time-out".
+        samples: how often it is scored, V: under the run's seed and under V - 1 that derive from it, the same for all
+            architectures; initialisations and batches derive from the seed. A score is the mean of its samples.
+
+    Raises:
+        ZeronasError: the probe does not give what a proxy needs, the device is asked for and absent, or a proxy cannot
+            be prepared for the space.
     """
 
     space: Space[Any]
@@ -46,17 +54,21 @@ class Task:
     seed: int
     device: str = "cpu"
     timeout: float | None = None
+    samples: int = 1
+    #: seconds that preparing the proxies took
+    prepared_in: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        for label, proxy in self.proxies.items():
-            if missing := proxy.needs - self.probe.gives:
-                raise ZeronasError(
-                    f"Proxy '{label}' needs {' and '.join(sorted(missing))}, which the probe of space "
-                    f"'{self.space.name}' does not give."
-                )
+        check(self.space, self.probe, self.proxies)
+        _check_device(self.device)
+        begun = time.perf_counter()
         # once, here in the parent: worker processes get what was prepared
-        prepared = {label: proxy.prepare(self.space) for label, proxy in self.proxies.items()}
+        prepared = {
+            label: proxy.prepare(self.space, self.probe, self.seed, self.device)
+            for label, proxy in self.proxies.items()
+        }
         object.__setattr__(self, "proxies", prepared)
+        object.__setattr__(self, "prepared_in", time.perf_counter() - begun)
 
     def __call__(self, architecture: Any) -> Evaluation:
         """Scores one architecture; NaN, overflow, memory and time-outs become failures with their reason.
@@ -64,25 +76,43 @@ class Task:
         A proxy's failure is its own: what stands beside it is scored as if it were alone.
         """
         start = time.perf_counter()
-        scores: dict[str, Score] = {}
+        found: dict[str, list[Score]] = {label: [] for label in self.proxies}
         times: dict[str, float] = {}
+        missing = ""
         try:
             with _limit(self.timeout):
                 needs = Needs.union(self.proxies.values())
-                record = self.probe.observe(self.space, architecture, needs, self.seed, self.device)
-                times["pass"] = time.perf_counter() - start
-                for label, proxy in self.proxies.items():
-                    begun = time.perf_counter()
-                    try:
-                        scores[label] = proxy.score(record)
-                    except (MemoryError, RuntimeError) as error:
-                        scores[label] = Score(None, _reason(error))
-                    times[label] = time.perf_counter() - begun
+                for seed in self.seeds:
+                    self._sample(architecture, needs, seed, found, times)
         except _TimeOut:
-            scores = {label: scores.get(label, Score(None, TIME_OUT)) for label in self.proxies}
+            missing = TIME_OUT
         except (MemoryError, RuntimeError) as error:  # of the pass, which all share
-            scores = dict.fromkeys(self.proxies, Score(None, _reason(error)))
-        return Evaluation(architecture.key, scores, time.perf_counter() - start, times)
+            missing = failure(error)
+        for scores in found.values():
+            if len(scores) < self.samples:
+                scores.append(Score(None, missing))
+        means = {label: Score.of(scores) for label, scores in found.items()}
+        return Evaluation(architecture.key, means, time.perf_counter() - start, times)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the samples, the run's own first. They fit generators that take 32 bits only."""
+        return self.seed, *(seeds.integer(self.seed, "sample", i) % 2**32 for i in range(1, self.samples))
+
+    def _sample(
+        self, architecture: Any, needs: Needs, seed: int, found: dict[str, list[Score]], times: dict[str, float]
+    ) -> None:
+        """Adds one sample of each proxy to those found, and the seconds of each part to the times."""
+        begun = time.perf_counter()
+        record = self.probe.observe(self.space, architecture, needs, seed, self.device)
+        times["pass"] = times.get("pass", 0.0) + time.perf_counter() - begun
+        for label, proxy in self.proxies.items():
+            begun = time.perf_counter()
+            try:
+                found[label].append(proxy.score(record))
+            except (MemoryError, RuntimeError) as error:
+                found[label].append(Score(None, failure(error)))
+            times[label] = times.get(label, 0.0) + time.perf_counter() - begun
 
     @property
     def runs_torch(self) -> bool:
@@ -90,17 +120,18 @@ class Task:
         return "forward" in Needs.union(self.proxies.values()).kinds
 
 
-def _reason(error: Exception) -> str:
-    """Returns the reason of a failure.
+def check(space: Space[Any], probe: Probe, proxies: Mapping[str, Proxy]) -> None:
+    """Checks that the probe of a space gives what proxies, by label, need to see.
 
     Raises:
-        Exception: the error itself, where it is none that an architecture or a machine can cause.
+        ZeronasError: it does not.
     """
-    if out_of_memory(error):
-        return OUT_OF_MEMORY
-    if "failed to converge" in str(error):
-        return "no convergence"
-    raise error
+    for label, proxy in proxies.items():
+        if missing := proxy.needs - probe.gives:
+            raise ZeronasError(
+                f"Proxy '{label}' needs {' and '.join(sorted(missing))}, which the probe of space '{space.name}' does "
+                "not give."
+            )
 
 
 @contextmanager
@@ -153,14 +184,12 @@ class Evaluator:
     """Measures proxies, in this process (``workers=1``) or in a persistent pool of processes.
 
     Raises:
-        ZeronasError: ``workers`` is not a whole number of 1 or more, CUDA is asked for and absent, or a time limit
-            cannot be kept here.
+        ZeronasError: ``workers`` is not a whole number of 1 or more, or a time limit cannot be kept here.
     """
 
     def __init__(self, task: Task, workers: int = 1) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
             raise ZeronasError(f"executor.workers must be a whole number of 1 or more, but got {workers!r}.")
-        _check_device(task.device)
         self.task = task
         self.labels = tuple(task.proxies)
         self.workers = workers

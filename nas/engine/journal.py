@@ -82,7 +82,11 @@ class Journal:
             entry |= {"measure": evaluation.measure, "fidelity": evaluation.fidelity}
         entry |= {
             "scores": {
-                label: {"value": score.value, **({"reason": score.reason} if score.value is None else {})}
+                label: {
+                    "value": score.value,
+                    **({"reason": score.reason} if score.value is None else {}),
+                    **({"samples": list(score.samples)} if score.samples else {}),
+                }
                 for label, score in evaluation.scores.items()
             },
             "seconds": round(evaluation.seconds, 6),
@@ -118,16 +122,20 @@ def _evaluation(entry: dict[str, Any]) -> Evaluation:
     """
     scores = {}
     for label, score in entry["scores"].items():
-        value, reason = score["value"], score.get("reason", "")
-        if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+        value, reason, samples = score["value"], score.get("reason", ""), score.get("samples", [])
+        if not isinstance(samples, list) or not isinstance(reason, str):
             raise TypeError(label)
-        if value is not None and not math.isfinite(value):
-            raise ValueError(label)
-        if not isinstance(reason, str):
-            raise TypeError(label)
-        scores[label] = Score(None if value is None else float(value), reason)
+        scores[label] = Score(None if value is None else _number(value), reason, tuple(map(_number, samples)))
     times = {label: float(value) for label, value in entry.get("times", {}).items()}
     key, measure, fidelity = entry["key"], entry.get("measure", PROXIES), float(entry.get("fidelity", 1.0))
     if not isinstance(key, str) or not isinstance(measure, str):
         raise TypeError(key)
     return Evaluation(key, scores, float(entry["seconds"]), times, measure, fidelity)
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(value)
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)

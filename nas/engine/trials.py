@@ -109,6 +109,11 @@ class Result:
         return next(iter(self.scores.values())).fitness if self.scores else -float("inf")
 
     @property
+    def samples(self) -> tuple[float, ...]:
+        """Those of the fitness; none where the proxies were sampled once, or failed."""
+        return next(iter(self.scores.values())).samples if self.scores else ()
+
+    @property
     def truth(self) -> Score | None:
         """The truth, or why there is none, if this trial asked for it."""
         return self.scores.get(TRUTH) if self.trial.measure == TRUTH else None

@@ -81,15 +81,23 @@ def by_fitness(rated: Sequence[Rated], asked: Sequence[Asked]) -> bool:
     return all(one.fidelity >= 1 for one in asked) and [one.fitness for one in asked] == best[: len(asked)]
 
 
-def find(rated: Sequence[Rated], asked: Sequence[Asked], sign: float, fitness: str) -> tuple[int | None, str]:
+def find(
+    rated: Sequence[Rated],
+    asked: Sequence[Asked],
+    sign: float,
+    fitness: str,
+    preferred: tuple[int, str] | None = None,
+) -> tuple[int | None, str]:
     """Returns the place in ``rated`` of the architecture that a search found, and by what it was chosen.
 
     With whole truths asked for it is the one with the best among them; with truths at shares of the protocol only, the
-    best of those at the largest share; else the best by fitness (ties: the earlier).
+    best of those at the largest share; else the best by its scores.
 
     Args:
         sign: +1 where higher values are better, else -1.
         fitness: label of the fitness, for the reason.
+        preferred: the place of the best by its scores and how it was chosen; None: the highest fitness (ties: the
+            earlier).
     """
     places = {one.architecture.key: i for i, one in enumerate(rated)}
     known = {one.architecture.key: sign * one.entry.value for one in asked if one.entry is not None}
@@ -107,6 +115,8 @@ def find(rated: Sequence[Rated], asked: Sequence[Asked], sign: float, fitness: s
             places[max(early, key=lambda key: early[key])],
             f"best of the {len(early)} trained to a share of {share:g}, none was trained to the end",
         )
+    if preferred is not None:
+        return preferred
     valid = [(one.fitness, -i) for i, one in enumerate(rated) if one.fitness is not None]
     return (-max(valid)[1], f"best {fitness}") if valid else (None, "no architecture has a score")
 

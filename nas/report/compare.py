@@ -130,6 +130,8 @@ def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
         "budget": config["budget"],
         "verify": config["verify"],
         "queries": config.get("queries"),
+        "samples": config.get("samples", 1),
+        "comparator": config.get("comparator", "mean"),
     }
     rest = {"batch": config.get("batch"), "device": config.get("device"), "space settings": config["space"]}
     return {**found, **rest, "benchmark options": config["benchmark"]}

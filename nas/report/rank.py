@@ -16,6 +16,7 @@ from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.evaluate import Evaluation
 from nas.judge.noise import Noise, ceiling
 from nas.judge.ranking import Ranking, rankings
+from nas.judge.variation import variation_index
 from nas.report import plots
 from nas.report.selection import curve_lines, curve_plot, curve_sections, curves
 from nas.report.tables import estimate, failures, markdown_table, text_table
@@ -24,7 +25,7 @@ from nas.truth.benchmarks import Benchmark, Diverged, Entry
 from proxies.base import Proxy
 from spaces.base import Space
 
-__all__ = ["lines", "members_line", "noise", "noise_line", "ordered", "published_lines", "report"]
+__all__ = ["lines", "members_line", "noise", "noise_line", "ordered", "published_lines", "report", "samples_lines"]
 
 
 def report(
@@ -145,6 +146,7 @@ def _judge(
         "agreement": None if ranking.valid is None else vars(ranking.valid),
         "common": {"count": ranking.common_count, "tau": None if math.isnan(ranking.common) else ranking.common},
         "ties": len(scores) - len(set(scores)),
+        "variation": variation_index([score.samples for _, score in pairs]),
         "failures": dict(Counter(score.reason for _, score in pairs if score.value is None)),
         "milliseconds": 1000 * (own + shared),
         "milliseconds_scoring": 1000 * own,
@@ -210,6 +212,7 @@ def _table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     # where every architecture has a truth and every proxy a score, the three taus are one
     one_set = all(r["agreement_all"] == r["agreement"] for r in results["proxies"].values())
     common = next((r["common"]["count"] for r in results["proxies"].values()), 0)
+    sampled = any(r.get("variation") is not None for r in results["proxies"].values())
     apart = [] if one_set else ["tau, valid pairs [95%]", "pairs", f"tau, common {common:,}"]
     rows = []
     for label, r in ordered(results["proxies"]):
@@ -220,8 +223,9 @@ def _table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             cells += [estimate(valid), f"{valid['count']:,}" if valid else "n/a"]
             cells.append("n/a" if shared is None else f"{shared:.3f}")
         rows.append([label, *cells, number(r["milliseconds"], 3), failures(r), str(r["ties"])])
+        rows[-1] += [number(r["variation"], 3)] if sampled else []
     header = ["proxy", "tau [95%]", "rho [95%]", "top-10% recall", *apart, "ms/architecture", "failures", "ties"]
-    return header, rows
+    return [*header, *(["variation index"] if sampled else [])], rows
 
 
 def members_line(results: Mapping[str, Any]) -> str:
@@ -281,6 +285,17 @@ def published_lines(results: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def samples_lines(results: Mapping[str, Any]) -> list[str]:
+    """Returns what a score is where each architecture was scored several times, in one sentence."""
+    samples = results["config"].get("samples", 1)
+    if samples == 1:
+        return []
+    return [
+        f"each score is the mean of {samples} samples over initialisations and batches; variation index: the mean over "
+        "architectures of the samples' standard deviation divided by the size of their mean"
+    ]
+
+
 def _summary(results: Mapping[str, Any]) -> list[str]:
     out = [
         f"# {results['benchmark']}, probe {results['probe']}",
@@ -297,6 +312,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "",
         f"- {noise_line(results)}",
         *(f"- {text}" for text in published_lines(results)),
+        *(f"- {text}" for text in samples_lines(results)),
         *curve_sections(results["selection"], _order(results), results["noise"]["unit"]),
     ]
     seconds, made = results["seconds"], results["versions"]

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nas.core import seeds
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.gate import Gate
 from nas.engine.pools import BenchmarkPool, Pool
@@ -18,6 +21,7 @@ from nas.report.course import course, course_lines, course_plot, course_section
 from nas.report.queries import cost, counted, diverged, how_chosen, partial, queries_line, query_row, query_table
 from nas.report.tables import estimate, markdown_table
 from nas.search import SEARCHERS
+from nas.search.comparison import stat_max
 from nas.settings import SearchSettings, Settings
 from nas.truth.benchmarks import Benchmark, Entry
 from nas.truth.outcome import Query, Scored
@@ -51,7 +55,8 @@ def report(
     benchmark, fitness = settings.benchmark, settings.fitness
     rated = [_rated(s, fitness) for s in scored]
     asked = [Asked(q.architecture, q.fitness, q.entry, q.reason, q.fidelity, q.value, q.cost) for q in queries]
-    place, reason = find(rated, asked, benchmark.sign if benchmark else 1.0, fitness)
+    sign, preferred = benchmark.sign if benchmark else 1.0, _preferred(settings, scored)
+    place, reason = find(rated, asked, sign, fitness, preferred)
     chosen = None if place is None else scored[place]
     truth = {s.architecture.key: _entry(benchmark, s.architecture) for s in scored}
     labels = list(settings.proxies)
@@ -93,6 +98,16 @@ def report(
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", summary(results))
     return results
+
+
+def _preferred(settings: Settings[SearchSettings], scored: Sequence[Scored]) -> tuple[int, str] | None:
+    """Returns the place of what Stat-MAX chooses, and how to say so; None where means are compared."""
+    level, found = settings.given.comparator_level, [s.evaluation.scores[settings.fitness].samples for s in scored]
+    places = [i for i, samples in enumerate(found) if samples]
+    if level is None or not places:
+        return None
+    chosen = stat_max(np.array([found[i] for i in places]), level, seeds.generator(settings.seed, "final choice"))
+    return places[chosen], f"Stat-MAX of {settings.fitness}, {settings.given.samples} samples each"
 
 
 def _rated(scored: Scored, fitness: str) -> Rated:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.core.options import construct
 from nas.engine.pools import Pool
-from nas.search import bayes, evolution, funnel, local, optuna, random, stages
+from nas.search import bayes, comparison, evolution, funnel, local, optuna, random, stages
 from nas.search.base import SEARCHERS, Result, Searcher, Trial
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Searcher",
     "Trial",
     "bayes",
+    "comparison",
     "evolution",
     "funnel",
     "get",

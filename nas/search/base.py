@@ -20,6 +20,7 @@ from nas.core.options import Seed, validated
 from nas.core.registry import Registry
 from nas.engine.pools import Pool
 from nas.engine.trials import PROXIES, Left, Result, Trial
+from nas.search.comparison import MEANS, Comparator
 
 __all__ = ["SEARCHERS", "Result", "Searcher", "Trial"]
 
@@ -32,6 +33,9 @@ class Searcher(ABC):
     Args:
         pool: where architectures come from.
         seed: of all random draws.
+
+    Attributes:
+        comparator: how what was scored is to be compared, where the searcher compares at all; set before it is asked.
     """
 
     kind: ClassVar[str] = "Searcher"
@@ -47,6 +51,7 @@ class Searcher(ABC):
     def __init__(self, pool: Pool, seed: Seed) -> None:
         self.pool = pool
         self.seed = seed
+        self.comparator: Comparator = MEANS
         self._draws = 0
 
     def ask(self, n: int, left: Left) -> list[Trial]:

@@ -63,7 +63,7 @@ class RegularizedEvolution(Searcher):
 
     def _winner(self, rng: Any) -> Any:
         drawn = rng.choice(len(self.population), size=min(self.tournament, len(self.population)), replace=False)
-        return max((self.population[i] for i in sorted(drawn)), key=lambda result: result.fitness).architecture
+        return self.comparator.best([self.population[i] for i in sorted(drawn)], rng).architecture
 
     def tell(self, results: Sequence[Result]) -> None:
         """Adds the children to the population, in order; the oldest members leave."""

@@ -15,6 +15,7 @@ import numpy as np
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.engine.trials import PROXIES, TRUTH, Left, Result, Trial
+from nas.search.comparison import MEANS, Comparator
 from spaces.base import Space
 
 __all__ = ["Finalists", "Funnel", "finalists"]
@@ -24,6 +25,7 @@ Finalists = Literal["best", "niches", "trajectory"]
 
 _COMPARED = 200  # architectures whose distances say how wide a niche is
 _WIDTH = 0.1  # quantile of those distances
+_RANKED = 10  # times the finalists, that a comparator puts in order for niches
 
 
 class Funnel:
@@ -39,7 +41,8 @@ class Funnel:
         eta: of the n that reach a rung, n / eta reach the next, rounded up.
         pick: see ``finalists``.
         begun: share of the protocol that the finalists have been trained for already.
-        seed: of the draws among the search's first architectures.
+        seed: of the draws among the search's first architectures, and of the comparator.
+        comparator: how finalists are compared before any truth is known.
 
     Raises:
         ZeronasError: the shares do not increase to 1, or eta is not above 1.
@@ -56,12 +59,13 @@ class Funnel:
         pick: Finalists = "best",
         begun: float = 0.0,
         seed: int = 0,
+        comparator: Comparator = MEANS,
     ) -> None:
         if not shares or shares[-1] != 1 or any(b <= a for a, b in zip((0.0, *shares), shares, strict=False)):
             raise ZeronasError(f"rungs must be increasing shares of a training up to 1, but got {list(shares)}.")
         if not eta > 1:
             raise ZeronasError(f"eta must be above 1, but got {eta:g}.")
-        self.space, self.pick, self.seed = space, pick, seed
+        self.space, self.pick, self.seed, self.comparator = space, pick, seed, comparator
         counts = [max(1, math.ceil(count / eta**i - 1e-9)) for i in range(len(shares))]
         self.rungs = [(n, share) for n, share in zip(counts, shares, strict=True) if share > begun]
         self.begun = begun
@@ -111,10 +115,18 @@ class Funnel:
             if self._at == 0 and self.pick != "best":
                 order = one_a_niche(self.space, order, self._told)
             return [result.architecture for result in order[:count]]
-        return [result.architecture for result in finalists(self.space, self._told, count, self.pick, self.seed)]
+        chosen = finalists(self.space, self._told, count, self.pick, self.seed, self.comparator)
+        return [result.architecture for result in chosen]
 
 
-def finalists(space: Space[Any], told: Sequence[Result], count: int, pick: Finalists, seed: int = 0) -> list[Result]:
+def finalists(
+    space: Space[Any],
+    told: Sequence[Result],
+    count: int,
+    pick: Finalists,
+    seed: int = 0,
+    comparator: Comparator = MEANS,
+) -> list[Result]:
     """Returns the finalists of a search by proxy; failures are never among them.
 
     Args:
@@ -122,11 +134,16 @@ def finalists(space: Space[Any], told: Sequence[Result], count: int, pick: Final
         pick: "best", those of the highest fitness, the earlier of equals. "niches", the same, but none that is close
             to a better one. "trajectory": a third so; a third at random from the first tenth of the search, which no
             selection touched; a third of those that were the best at their time, evenly over the search; one a niche.
+        comparator: says which are the best. By samples that is Stat-TOPK; where finalists must have niches, ten times
+            as many are compared so, and the rest follows by fitness.
     """
     valid = [result for result in told if result.fitness > -math.inf]
-    best = sorted(valid, key=lambda result: -result.fitness)  # stable: ties keep their order
+    rng = seeds.generator(seed, "finalists", "comparator")
     if pick == "best":
-        return best[:count]
+        return comparator.top(valid, count, rng)
+    best = comparator.top(valid, _RANKED * count, rng)
+    ranked = set(map(id, best))
+    best += [result for result in MEANS.top(valid, len(valid), rng) if id(result) not in ranked]
     if pick == "niches":
         return one_a_niche(space, best, valid)[:count]
     first = valid[: max(1, len(valid) // 10)]

@@ -62,7 +62,7 @@ class LocalSearch(Searcher):
         moved: set[int] = set()
         for result in results:
             climb = self._climb_of.pop(result.architecture.key, self._climb)
-            if climb not in self._at or result.fitness > self._at[climb].fitness:
+            if climb not in self._at or self.comparator.better(result, self._at[climb]):
                 self._at[climb] = result
                 moved.add(climb)
         if not moved:
