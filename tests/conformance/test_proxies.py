@@ -32,7 +32,7 @@ MICRO: dict[str, dict[str, Any]] = {
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
 #: options that make a proxy cheaper to prepare
-LESS: dict[str, dict[str, Any]] = {"rank_aggregation": {"sample": 40}}
+LESS: dict[str, dict[str, Any]] = {"rank_aggregation": {"sample": 40}, "az_nas": {"sample": 40}}
 CASES = [(name, space) for name in proxies.PROXIES for space in proxies.spaces_of(name)]
 
 #: small members, and BERT ones that have the attention which some proxies look at

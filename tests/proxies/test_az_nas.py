@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 
 import proxies
 import spaces
+from nas.core import seeds
 from nas.core.errors import ZeronasError
 from proxies.az_nas import AZNas, entropy, trainability
 from proxies.base import Block, Needs, ProxyFailure, Record
@@ -47,12 +49,12 @@ def test_entropy():
 def test_expressivity_and_progressivity():
     blocks = [Block(independent(size)) for size in (2, 8, 4)]
     seen = record(blocks)
-    assert AZNas()(seen) == pytest.approx(math.log(2 * 8 * 4), abs=1e-6)
+    assert AZNas("expressivity")(seen) == pytest.approx(math.log(2 * 8 * 4), abs=1e-6)
     assert AZNas("progressivity")(seen) == pytest.approx(-math.log(2), abs=1e-6)
     assert AZNas("progressivity")(record(blocks[:2])) == pytest.approx(math.log(4), abs=1e-6)
     # the axis of the examples makes no difference
     turned = record([Block(block.value.transpose(0, 1), examples=1) for block in blocks])
-    assert AZNas()(turned) == pytest.approx(AZNas()(seen))
+    assert AZNas("expressivity")(turned) == pytest.approx(AZNas("expressivity")(seen))
 
 
 def chain(*matrices, observations=20_000):
@@ -93,9 +95,9 @@ def test_parts_without_a_value():
     one = record([Block(independent(4))])
     for part in ("progressivity", "trainability"):
         assert AZNas(part).score(one).reason == "the network has one block only"
-    assert AZNas().score(one).value == pytest.approx(math.log(4), abs=1e-6)
-    assert AZNas().score(record()).reason == "the pass made no blocks"
-    assert AZNas().score(record([Block(torch.ones(2, 3, 4))])).reason == "constant features"
+    assert AZNas("expressivity").score(one).value == pytest.approx(math.log(4), abs=1e-6)
+    assert AZNas("expressivity").score(record()).reason == "the pass made no blocks"
+    assert AZNas("expressivity").score(record([Block(torch.ones(2, 3, 4))])).reason == "constant features"
     values = normal(2, 3, 4)
     assert AZNas("trainability").score(record([Block(values)] * 2)).reason == "the pass made no gradients of blocks"
     dead = Block(values, values.sign(), torch.zeros(2, 3, 4))
@@ -126,9 +128,38 @@ def test_one_layer_of_cells_has_expressivity_alone():
     assert [proxy.score(seen).value is None for proxy in chosen] == [False, True, True]
 
 
+@pytest.mark.parametrize(("part", "names"), [("all", PARTS), ("transformer", (PARTS[0], *PARTS[2:]))])
+def test_combined_parts_are_the_sum_of_the_logs_of_ranks(part, names):
+    """Of the reference sample itself: ranks from the middle of ties, and clipped at .99."""
+    space, probe = spaces.get("rnn"), spaces.get("rnn").make_probe({"hidden": [16, 16], "batch": 4, "steps": 8})
+    proxy = AZNas(part, sample=10)
+    drawn = [space.sample(seeds.generator(0, "reference", i)) for i in range(10)]
+    records = [probe.observe(space, item, Needs.union([proxy]), 5) for item in drawn]
+    wanted = 0
+    for name in names:
+        values = [AZNas(name).score(seen).value for seen in records]
+        assert None not in values and len(set(values)) > 5
+        wanted = wanted + np.log(np.minimum((rankdata(values) - 0.5) / 10, 0.99))
+    prepared = proxy.prepare(space, probe, 5)
+    assert [prepared(seen) for seen in records] == pytest.approx(wanted)
+    assert proxy.score(records[0]).reason == (
+        "ranks are relative to a sample of a space, which the proxy was not prepared for"
+    )
+    assert AZNas("expressivity").prepare(space, probe, 5).score(records[0]).value is not None
+
+
+def test_combined_parts_need_several_blocks():
+    space = spaces.get("rnn")
+    with pytest.raises(ZeronasError) as error:
+        AZNas(sample=10).prepare(space, space.make_probe({"hidden": [8], "batch": 3, "steps": 4}))
+    assert "none of 10 draws has a value of 'progressivity' (the network has one block only)" in str(error.value)
+    assert str(error.value).endswith("of several layers (probe=deep); part=expressivity does with one.")
+
+
 def test_unknown_part():
     with pytest.raises(ZeronasError) as error:
         AZNas("speed")
     assert str(error.value) == (
-        "Unknown part 'speed' of proxy 'az_nas'. Available: complexity, expressivity, progressivity, trainability."
+        "Unknown part 'speed' of proxy 'az_nas'. "
+        "Available: all, complexity, expressivity, progressivity, trainability, transformer."
     )
