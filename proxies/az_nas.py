@@ -7,18 +7,26 @@ and that for AutoFormer's transformers.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from annotated_types import Ge, Le
+
+from nas.core.errors import ZeronasError
 from nas.core.options import validated
+from proxies.aggregation import RankAggregation
 from proxies.base import PROXIES, Block, Need, Proxy, ProxyFailure, Record
 from proxies.jacobian import require_finite_states
 from proxies.principal import variance_shares
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from spaces.base import Space
+    from spaces.record import Probe
 
 __all__ = ["AZNas", "entropy", "trainability"]
 
@@ -28,11 +36,13 @@ _NEEDS: dict[str, frozenset[Need]] = {
     "trainability": frozenset({"forward", "block_backward"}),
     "complexity": frozenset({"shapes"}),
 }
+#: what is combined: all four, or those that the authors' code for transformers has
+_COMBINED = {"all": tuple(_NEEDS), "transformer": ("expressivity", "trainability", "complexity")}
 
 
 @PROXIES.register("az_nas")
 class AZNas(Proxy):
-    """One of AZ-NAS's four proxies; higher is better.
+    """AZ-NAS's four proxies, combined by rank, or one of them; higher is better.
 
     - expressivity: the sum over blocks of the entropy -sum_i p_i ln(p_i + 1e-8) of the shares p_i of the principal
       components in the variance of the block's output, all positions or steps of all examples being observations.
@@ -48,36 +58,64 @@ class AZNas(Proxy):
     has no progressivity, since a transformer's width is the same throughout; the entropies can still be told apart. It
     leaves out blocks whose Jacobian is the identity, which no block here has.
 
-    AZ-NAS itself adds log(rank / m) of the four over the m architectures that a search has seen.
+    AZ-NAS adds log(rank / m) of the four over the m architectures that a search has seen. Here the ranks are those in a
+    fixed random sample of the space (see ``rank_aggregation``), so that a score means the same in every run.
 
     Args:
-        part: which of the four.
+        part: "all", the sum of logs; "transformer", without progressivity; or one of the four by name.
+        sample: size m of the reference sample.
 
     Raises:
-        ZeronasError: no such part.
+        ZeronasError: an argument is out of its range.
     """
 
     name = "az_nas"
     title = "AZ-NAS"
-    source = "Lee & Ham 2024, section 3.2"
-    needs = _NEEDS["expressivity"]
+    source = "Lee & Ham 2024, section 3"
+    needs = frozenset().union(*_NEEDS.values())
     layers = 1
 
     @validated
     def __init__(
-        self, part: Literal["expressivity", "progressivity", "trainability", "complexity"] = "expressivity"
+        self,
+        part: Literal["all", "transformer", "expressivity", "progressivity", "trainability", "complexity"] = "all",
+        sample: Annotated[int, Ge(10), Le(1_000_000)] = 200,
     ) -> None:
-        self.part = part
-        self.needs = _NEEDS[part]
+        self.part, self.sample = part, sample
+        self.needs = frozenset().union(*(_NEEDS[one] for one in _COMBINED.get(part, (part,))))
         self.layers = 1 if "forward" in self.needs else 0
+        self._whole: Proxy | None = None
 
-    def __call__(self, record: Record) -> float:
-        """Returns the part's value.
+    def prepare(self, space: Space[Any], probe: Probe | None = None, seed: int = 0, device: str = "cpu") -> Proxy:
+        """Returns this proxy with the ranks of a sample of the space, where parts are combined.
 
         Raises:
-            ProxyFailure: features are constant or not finite, there is only one block, or a block does not depend on
-                the one before.
+            ZeronasError: a part has no value for any of the sample.
         """
+        if self.part not in _COMBINED or probe is None:
+            return self
+        prepared = copy.copy(self)
+        members = {one: {"name": self.name, "part": one} for one in _COMBINED[self.part]}
+        try:
+            prepared._whole = RankAggregation(members, sample=self.sample).prepare(space, probe, seed, device)
+        except ZeronasError as error:
+            raise ZeronasError(
+                f"{error} Proxy '{self.name}' with part={self.part} needs blocks to compare, of cells a probe of "
+                "several layers (probe=deep); part=expressivity does with one."
+            ) from None
+        return prepared
+
+    def __call__(self, record: Record) -> float:
+        """Returns the part's value, or the sum of the logarithms of the parts' places.
+
+        Raises:
+            ProxyFailure: features are constant or not finite, there is only one block, a block does not depend on
+                the one before, or parts are combined and the proxy was prepared for no space.
+        """
+        if self.part in _COMBINED:
+            if self._whole is None:
+                raise ProxyFailure("ranks are relative to a sample of a space, which the proxy was not prepared for")
+            return self._whole(record)
         if self.part == "complexity":
             return float(record.counts.flops)
         require_finite_states(record)

@@ -7,10 +7,13 @@ released code and Abdelfattah et al.'s (ICLR 2021, arXiv 2101.08134) were read.
 from __future__ import annotations
 
 from proxies.activation import log_determinant, summed_agreement
-from proxies.base import PROXIES, Proxy, Record
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record
 from proxies.jacobian import require_finite_states
 
 __all__ = ["Naswot"]
+
+#: the least eigenvalue of a singular K is zero but for this share of its trace
+_ROUNDING = 1e-12
 
 
 @PROXIES.register("naswot")
@@ -38,6 +41,13 @@ class Naswot(Proxy):
         Raises:
             ProxyFailure: there is no activation function, two codes are the same, or the codes are dependent.
         """
+        import torch
+
         require_finite_states(record)
         taps = (tap for tap in record.taps if tap.is_activation)
-        return log_determinant(*summed_agreement(tap.by_example() > tap.centre for tap in taps))
+        kernel, bits = summed_agreement(tap.by_example() > tap.centre for tap in taps)
+        value = log_determinant(kernel, bits)
+        # the determinant of a singular K is seldom exactly zero: what is left is rounding
+        if float(torch.linalg.eigvalsh(kernel)[0]) <= _ROUNDING * float(kernel.trace()):
+            raise ProxyFailure("activation codes are linearly dependent")
+        return value

@@ -43,7 +43,7 @@ class WPCA(Proxy):
 
     name = "w_pca"
     title = "W-PCA"
-    source = "Wang 2025, section 3"
+    source = "Wang 2025"
     needs = frozenset({"forward", "feed_forward"})
     layers = 1
 

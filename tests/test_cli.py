@@ -256,6 +256,14 @@ def test_list_names_everything_registered(zeronas) -> None:  # type: ignore[no-u
         assert name in out
 
 
+def test_list_tells_which_published_proxies_are_missing(zeronas) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = zeronas("list", "proxies")
+    assert status == 0
+    said = "two works by Fan and Yang (2024; one of Transformers by expressivity and trainability"
+    assert said in " ".join(out.split())
+    assert said not in " ".join(zeronas("list", "probes")[1].split())
+
+
 def test_imports_are_cheap() -> None:
     heavy = "{'torch', 'optuna', 'pydantic', 'matplotlib'} & set(sys.modules)"
     code = f"import nas, spaces, proxies, sys; assert not {heavy}, {heavy}"

@@ -100,6 +100,16 @@ KINDS: dict[str, Callable[[], list[list[str]]]] = {
 }
 
 
+#: kind -> what there is to say beneath its table
+NOTES: dict[str, str] = {
+    "proxies": (
+        "Not among them: the training-free proxies of two works by Fan and Yang (2024; one of Transformers by "
+        "expressivity and trainability, one of hybrid convolution-attention networks): no public formula of either was "
+        "found."
+    ),
+}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Prints the tables of the kinds named, or of all.
 
@@ -125,6 +135,8 @@ def main(arguments: list[str] | None = None) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
+        if kind in NOTES:
+            console.print(NOTES[kind], highlight=False)
         console.print()
 
 

@@ -25,14 +25,14 @@ from spaces.record import STILL
 
 #: a smaller probe of each space: what a proxy sees is of the same kind as in a real run
 MICRO: dict[str, dict[str, Any]] = {
-    "rnn": {"embedding": 8, "hidden": [10, 10, 8], "batch": 5, "steps": 6, "vocabulary": 50},
+    "rnn": {"embedding": 8, "hidden": [16, 16, 8], "batch": 5, "steps": 6, "vocabulary": 50},
     "bert": {"batch": 5, "steps": 8, "vocabulary": 50},
     "stack": {"embedding": 8, "batch": 5, "steps": 6, "vocabulary": 50},
 }
 #: whole numbers of few values, at these sizes often the same
 COARSE = ("depth", "width", "swap")
 #: options that make a proxy cheaper to prepare
-LESS: dict[str, dict[str, Any]] = {"rank_aggregation": {"sample": 40}}
+LESS: dict[str, dict[str, Any]] = {"rank_aggregation": {"sample": 40}, "az_nas": {"sample": 40}}
 CASES = [(name, space) for name in proxies.PROXIES for space in proxies.spaces_of(name)]
 
 #: small members, and BERT ones that have the attention which some proxies look at
