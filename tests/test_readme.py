@@ -169,9 +169,9 @@ def fitness_sentences() -> list[str]:
     better = sum(one["difference"] < 0 and one["p"] is not None and one["p"] < 0.05 / len(told) for one in told)
     return [
         f"FlexiBERT (`bert_reading=trained`) {around(bert, 'zeronas', 'reported')} on the reported half and "
-        f"{tau(bert, 'zeronas', 'designed on')} on the one it was designed on (ZeroLM {tau(bert, 'zerolm', 'reported')} "
-        f"and {tau(bert, 'zerolm', 'designed on')}, hidden size x layers {tau(bert, 'hidden x layers', 'reported')} and "
-        f"{tau(bert, 'hidden x layers', 'designed on')})",
+        f"{tau(bert, 'zeronas', 'designed on')} on the one it was designed on (ZeroLM "
+        f"{tau(bert, 'zerolm', 'reported')} and {tau(bert, 'zerolm', 'designed on')}, hidden size x layers "
+        f"{tau(bert, 'hidden x layers', 'reported')} and {tau(bert, 'hidden x layers', 'designed on')})",
         f"`mini_bert` {around('mini_bert', 'zeronas', 'reported')} and {tau('mini_bert', 'zeronas', 'designed on')}",
         f"NAS-Bench-NLP {around(cells, 'zeronas, long', 'reported')} and {tau(cells, 'zeronas, long', 'designed on')} "
         f"(hidden covariance {tau(cells, 'hidden_covariance', 'reported')} and "
@@ -180,8 +180,8 @@ def fitness_sentences() -> list[str]:
         f"{tau('mini_rnn', 'zeronas, short', 'designed on')}, over the cells that train "
         f"{tau('mini_rnn', 'zeronas, short', 'reported', 'trained')} and "
         f"{tau('mini_rnn', 'zeronas, short', 'designed on', 'trained')}",
-        f"with {data['fitness']['labels']} labelled cells of NAS-Bench-NLP the surrogate has {short(few['mean'], 3)} on the "
-        f"rest, no more than the fitness alone",
+        f"with {data['fitness']['labels']} labelled cells of NAS-Bench-NLP the surrogate has {short(few['mean'], 3)} on "
+        f"the rest, no more than the fitness alone",
         f"{sum(loss is None for loss in lost)} of {len(lost)} finalists of evolution diverge, and the best of three is "
         f"{mean:+.3f} +- {error:.3f} nats from the best of three by drawing with the same fitness "
         f"({NUMBERS[len(SURVIVED)]} held-out seeds)",
