@@ -180,8 +180,8 @@ def fitness_sentences() -> list[str]:
         f"{tau('mini_rnn', 'zeronas, short', 'designed on')}, over the cells that train "
         f"{tau('mini_rnn', 'zeronas, short', 'reported', 'trained')} and "
         f"{tau('mini_rnn', 'zeronas, short', 'designed on', 'trained')}",
-        f"with {data['fitness']['labels']} labelled cells of NAS-Bench-NLP the surrogate has {short(few['mean'], 3)} on "
-        f"the rest, no more than the fitness alone",
+        f"with {data['fitness']['labels']} labelled cells of NAS-Bench-NLP the surrogate has "
+        f"{short(few['mean'], 3)} on the rest, no more than the fitness alone",
         f"{sum(loss is None for loss in lost)} of {len(lost)} finalists of evolution diverge, and the best of three is "
         f"{mean:+.3f} +- {error:.3f} nats from the best of three by drawing with the same fitness "
         f"({NUMBERS[len(SURVIVED)]} held-out seeds)",
