@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import validated
 from proxies.aggregation import RankAggregation
-from proxies.base import PROXIES, Block, Need, Proxy, ProxyFailure, Record
+from proxies.base import PROXIES, Block, Need, Needs, Proxy, ProxyFailure, Record
 from proxies.jacobian import require_finite_states
 from proxies.principal import variance_shares
 
@@ -90,19 +91,20 @@ class AZNas(Proxy):
         """Returns this proxy with the ranks of a sample of the space, where parts are combined.
 
         Raises:
-            ZeronasError: a part has no value for any of the sample.
+            ZeronasError: the probe has one block only, or a part has no value for any of the sample.
         """
         if self.part not in _COMBINED or probe is None:
             return self
-        prepared = copy.copy(self)
-        members = {one: {"name": self.name, "part": one} for one in _COMBINED[self.part]}
-        try:
-            prepared._whole = RankAggregation(members, sample=self.sample).prepare(space, probe, seed, device)
-        except ZeronasError as error:
+        needs = Needs(frozenset({"forward", "blocks"}), 1)
+        one = space.sample(seeds.generator(0, "reference", 0))
+        if len(probe.observe(space, one, needs, seed, device).blocks) < 2:
             raise ZeronasError(
-                f"{error} Proxy '{self.name}' with part={self.part} needs blocks to compare, of cells a probe of "
-                "several layers (probe=deep); part=expressivity does with one."
-            ) from None
+                f"Proxy '{self.name}' with part={self.part} compares blocks, but the probe has one layer; choose a "
+                "probe of several (probe=deep), or part=expressivity, which does with one."
+            )
+        prepared = copy.copy(self)
+        members = {part: {"name": self.name, "part": part} for part in _COMBINED[self.part]}
+        prepared._whole = RankAggregation(members, sample=self.sample).prepare(space, probe, seed, device)
         return prepared
 
     def __call__(self, record: Record) -> float:

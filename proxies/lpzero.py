@@ -32,8 +32,8 @@ class LPZero(Proxy):
     for every architecture, and the proxy is the mean over layers of the mean square of the query's outputs.
 
     Published tau .51 and rho .75 on FlexiBERT (.480 and .715 in the tables released with it), on the ``released``
-    reading, half of the first 50 labels having been seen by the search. The proxy published for GPT-2 (the mean over
-    Linears of mean(W^2) + mean(softmax(gradient)^2)) is of a space that is not here.
+    reading; the labels of the benchmark's first 50 members were the fitness of its search. The proxy published for
+    GPT-2 (the mean over Linears of mean(W^2) + mean(softmax(gradient)^2)) is of a space that is not here.
     """
 
     name = "lpzero"

@@ -152,8 +152,10 @@ def test_combined_parts_need_several_blocks():
     space = spaces.get("rnn")
     with pytest.raises(ZeronasError) as error:
         AZNas(sample=10).prepare(space, space.make_probe({"hidden": [8], "batch": 3, "steps": 4}))
-    assert "none of 10 draws has a value of 'progressivity' (the network has one block only)" in str(error.value)
-    assert str(error.value).endswith("of several layers (probe=deep); part=expressivity does with one.")
+    assert str(error.value) == (
+        "Proxy 'az_nas' with part=all compares blocks, but the probe has one layer; choose a probe of several "
+        "(probe=deep), or part=expressivity, which does with one."
+    )
 
 
 def test_unknown_part():
