@@ -109,10 +109,10 @@ class GradNorm(Proxy):
 class GraSP(Proxy):
     """GraSP: minus the sum over weights of theta (H g), H the Hessian and g the gradient of L; higher is better.
 
-    H is that of all weights of the layers together. Wang et al. 2020 score a weight by -theta (H g) and
-    remove those of the highest score, as that keeps the gradient flow; Abdelfattah et al. 2021 sum it
-    with this sign, and their released code says that the sign was chosen for how accuracy goes with it. Their code
-    divides logits by a temperature of 1 and splits the batch; neither is done here. A sum over weights, of both signs.
+    H is that of all weights of the layers together. Wang et al. 2020 score a weight by -theta (H g) and remove those of
+    the highest score, as that keeps the gradient flow. Abdelfattah et al. 2021 sum it with this sign; their released
+    code says that the sign was chosen for how accuracy goes with it. A sum over weights, of both signs, and in g and H
+    over examples.
     """
 
     name = "grasp"
@@ -134,9 +134,9 @@ class Fisher(Proxy):
 
     z are the outputs of the linears before any activation function, a channel one of their units, and the sum in the
     brackets is over the tokens or steps of an example, as it is over the places of an image in Turner et al. 2020.
-    They take z after the activation function; the released code of Abdelfattah et al. 2021 takes it as
-    here, and counts each channel as often as it has inputs, which is left out. LPZero's code for encoders takes each
-    token for an example. A sum over channels and layers; dL/dz is of one example alone.
+    They take z after the activation function. The released code of Abdelfattah et al. 2021 takes it as here, and counts
+    each channel as often as it has inputs, which is left out. LPZero's code for encoders takes each token for an
+    example. A sum over channels and layers.
     """
 
     name = "fisher"

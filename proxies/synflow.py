@@ -57,9 +57,10 @@ class _Flow(Proxy):
 
 @PROXIES.register("synflow")
 class SynFlow(_Flow):
-    """SynFlow: the sum over weights of |theta dR/dtheta| in the pass that ``proxies.synflow`` describes.
+    """SynFlow: the sum over weights of |theta dR/dtheta|, all weights absolute, the input ones, no LayerNorm.
 
-    Tanaka et al. 2020 (arXiv 2006.05467); as a score of architectures Abdelfattah et al. 2021 (arXiv 2101.08134).
+    ``proxies.synflow`` describes the pass. Tanaka et al. 2020 (arXiv 2006.05467); as a score of architectures
+    Abdelfattah et al. 2021 (arXiv 2101.08134).
     """
 
     name = "synflow"
@@ -72,12 +73,12 @@ class SynFlow(_Flow):
 
 @PROXIES.register("log_synflow")
 class LogSynFlow(_Flow):
-    """log-SynFlow: the sum over weights of |theta| ln(1 + |dR/dtheta|) in the pass that ``proxies.synflow`` describes.
+    """log-SynFlow: the sum over weights of |theta| ln(1 + |dR/dtheta|) in SynFlow's pass.
 
-    Cavagnero et al. 2023 (FreeREA), whose released code has ln(1 + dR/dtheta) (metrics/synflow.py; the absolute value
-    is that of the slopes that are negative in some cells). The logarithm keeps large gradients from deciding alone.
-    LPZero's code sums |theta| |ln |dR/dtheta||, which has no value where no flow leads to a weight, and which on its
-    rounding noise of some 1e-17 is close to 40 times the sum of |theta|.
+    ``proxies.synflow`` describes the pass. Cavagnero et al. 2023 (FreeREA): their released code has ln(1 + dR/dtheta)
+    (metrics/synflow.py), and the absolute value is here for the slopes that are negative in some networks. The
+    logarithm keeps large gradients from deciding alone. LPZero's code sums |theta| |ln |dR/dtheta||, which has no value
+    where no flow leads to a weight; on its rounding noise it is close to 38 times the sum of |theta|.
     """
 
     name = "log_synflow"
