@@ -52,7 +52,13 @@ def open_mappings(arguments: Sequence[str]) -> list[str]:
     known = (Path(__file__).resolve().parent.parent / "conf" / "probe" / "micro.yaml").read_text(encoding="utf-8")
     others = [re.escape(name) for name in SPACES if not re.search(rf"^{re.escape(name)}:", known, re.MULTILINE)]
     names = "|".join(["reduction", "protocol", r"proxies\.[^.=]+\.members", *(f"probe\\.{name}" for name in others)])
-    return [f"++{a}" if re.match(rf"({names})\.\w", a) else a for a in arguments]
+    return [f"++{a}" if re.match(rf"({names})\.\w", a) else _quoted(a) for a in arguments]
+
+
+def _quoted(argument: str) -> str:
+    # To hydra f(x) is a function of its own, so a formula is handed on as a quoted word.
+    found = re.fullmatch(r"(proxies\.[\w.-]+\.formula=)([^'\"\\$]*\([^'\"\\$]*)", argument)
+    return f"{found[1]}'{found[2]}'" if found else argument
 
 
 def _check_packages() -> None:

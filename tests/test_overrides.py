@@ -31,7 +31,7 @@ from nas.core import folders
 from nas.engine.journal import Journal
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "score", "train", "reduce", "compare")
+COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare")
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -42,6 +42,7 @@ BASE = {
     "score": [*_TINY, "benchmark=none", "arch=RNN"],
     "train": ["arch=RNN", "corpus=text.txt", "protocol.steps=1", "device=cpu"],
     "reduce": ["benchmark=mini_rnn"],
+    "evolve_proxy": [*_TINY, "benchmark=mini_rnn", "baselines=[]", "chain=0"],
     "compare": ["runs=[nothing]"],
 }
 #: keys that the composition lacks and people type
@@ -51,6 +52,7 @@ EXTRA = {
     "score": ["probe.bert.tokens_seed"],
     "train": ["protocol.hidden", "protocol.cutoffs", "protocol.vocabulary", "protocol.seeds", "protocol.optimiser"],
     "reduce": ["reduction.hidden_states"],
+    "evolve_proxy": ["reduction.nodes"],
     "compare": [],
 }
 #: a search that asks for truths, and what of its keys the others do not have
@@ -119,6 +121,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, attribute, instead in (
         ("search", "Journal", journal),
         ("rank", "Journal", journal),
+        ("evolve_proxy", "Journal", journal),
         ("reduce", "claimed", claimed),
         ("train", "claimed", claimed),
     ):
@@ -188,6 +191,30 @@ NAMED = [
         "zeronas search has no option 'executor.worker'. Did you mean 'executor.workers'?",
     ),
     (("search", "space.name=[]"), "zeronas search needs space.name to be a word, but got []."),
+    (
+        ("search", "proxy=expression", "proxies.expression.formula=5"),
+        "Proxy 'expression' needs formula to be a word, but",
+    ),
+    (
+        ("search", "proxy=expression", "proxies.expression.formula=sum(std(hiden))"),
+        "The formula 'sum(std(hiden))' has 'hiden' at place 9, which is no leaf. Did you mean 'hidden'?",
+    ),
+    (
+        ("search", "proxy=expression", f"proxies.expression.formula={'log(' * 500}depth{')' * 500}"),
+        "A formula has at most 2,000 characters, but this one has 2,505.",
+    ),
+    (
+        ("evolve-proxy", "benchmark=mini_rnn", "elites=100"),
+        "zeronas evolve-proxy needs elites < population, but got (100, 100).",
+    ),
+    (
+        ("evolve-proxy", "benchmark=mini_rnn", "baselines=[parametres]"),
+        "Unknown proxy 'parametres'. Did you mean 'parameters'?",
+    ),
+    (("evolve-proxy", "benchmark=mini_rnn", "architectures=5"), "zeronas evolve-proxy needs architectures to be a"),
+    (("evolve-proxy", "benchmark=mini_rnn", "longest=41"), "zeronas evolve-proxy needs longest to be a whole number"),
+    (("evolve-proxy", "benchmark=none"), "This command needs ground truth, but benchmark=none was chosen."),
+    (("evolve-proxy", "benchmark=mini_rnn", "reduction.nodes={min:24}"), "The halves of 'mini_rnn' hold "),
     (("search", "searcher.name={a:1}"), "zeronas search needs searcher.name to be a word, but got {'a': 1}."),
     (("search", "executor.timeout=1e300"), "zeronas search needs executor.timeout to be a number from 0.001 to"),
     (
