@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nas.judge.statistics import bootstrap, kendall, tied_last
+from nas.judge.statistics import bootstrap, tie_broken, tied_last
 from nas.search.formulas import Answer
 from proxies.expression import Node
 from proxies.expression.evaluate import of_table
 
-__all__ = ["CONSTANT", "DUPLICATE", "NOT_FINITE", "TIES", "Worth", "judged", "tie_broken"]
+__all__ = ["CONSTANT", "DUPLICATE", "NOT_FINITE", "TIES", "Worth", "judged"]
 
 CONSTANT, NOT_FINITE, TIES, DUPLICATE = "constant", "not finite", "nearly all tied", "ranks as one before"
 
@@ -67,20 +67,6 @@ class Worth:
 
     def _places(self, scores: np.ndarray) -> np.ndarray:
         return tied_last([float(f"{s:.{_DIGITS}g}") if math.isfinite(s) else None for s in scores.tolist()])
-
-
-def tie_broken(scores: Sequence[float] | np.ndarray, truth: Sequence[float] | np.ndarray) -> float:
-    """Returns Kendall's tau with ties of the scores broken at random: its expectation over all orders of ties.
-
-    Tau-b is C - D, concordant less discordant pairs, by the root of the numbers of pairs that each side does not tie. A
-    tie that is broken at random adds nothing to the expectation of C - D and leaves no pair of scores tied. 0 where
-    the scores are constant, NaN where the truth is.
-    """
-    a = np.asarray(scores, dtype=float)
-    pairs = len(a) * (len(a) - 1) / 2
-    _, counts = np.unique(a, return_counts=True)
-    untied = pairs - float((counts * (counts - 1) / 2).sum())
-    return 0.0 if untied == 0 else kendall(a, truth) * math.sqrt(untied / pairs)
 
 
 def judged(

@@ -135,11 +135,12 @@ def _asked(generation: Generation, answer: Answer) -> list[Any]:
 
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns what the command prints: the formula, then the best beside the baselines, and what was rejected."""
-    header, rows = _rows(results)
-    return [f"formula: {results['formula']}", *text_table(header, rows), _asked_line(results), _use(results)]
+    header, rows = _rows(results, short=True)
+    return [f"formula 1: {results['formula']}", *text_table(header, rows), _asked_line(results), _use(results)]
 
 
-def _rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _rows(results: Mapping[str, Any], short: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Returns header and rows, a line each formula and baseline; ``short`` numbers the formulas."""
     parts = results["architectures"]
     header = ["tau, ties broken [95%]", *(f"{name} ({count:,})" for name, count in parts.items())]
 
@@ -147,7 +148,8 @@ def _rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         return [label, *(estimate(on[part]) for part in parts)]
 
     baselines = sorted(results["baselines"].items(), key=lambda item: -item[1]["on"]["design"]["tau"])
-    rows = [row(one["text"], one["on"]) for one in results["formulas"]]
+    named = [f"formula {i}" if short else one["text"] for i, one in enumerate(results["formulas"], start=1)]
+    rows = [row(label, one["on"]) for label, one in zip(named, results["formulas"], strict=True)]
     return header, [*rows, *(row(f"proxy {name}", one["on"]) for name, one in baselines)]
 
 
