@@ -30,8 +30,8 @@ from nas.core.workers import TIME_OUT
 from nas.engine import statistics
 from nas.engine.evaluate import Evaluator, Task
 from nas.engine.trials import Evaluation
-from nas.judge.formulas import tie_broken
 from nas.judge.reduction import half
+from nas.judge.statistics import tie_broken
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Diverged
 from proxies.base import Score
@@ -93,7 +93,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_the_command_end_to_end(whole: tuple[Path, dict[str, Any], str]) -> None:
     folder, results, said = whole
     best = results["formulas"][0]
-    assert said.startswith(f"formula: {best['text']}\n") and results["formula"] == best["text"]
+    assert said.startswith(f"formula 1: {best['text']}\n") and results["formula"] == best["text"]
     assert parse(best["text"]).text == best["text"] and len(results["formulas"]) == 10
     table = rows(folder / "table.csv")
     parts = {name: [row for row in table if row["part"] == name] for name in ("design", "reported", "mini_rnn")}

@@ -12,8 +12,9 @@ from scipy.stats import kendalltau
 
 from nas.core.errors import ZeronasError
 from nas.core.lines import whole_lines
-from nas.judge.formulas import CONSTANT, DUPLICATE, NOT_FINITE, TIES, Worth, judged, tie_broken
+from nas.judge.formulas import CONSTANT, DUPLICATE, NOT_FINITE, TIES, Worth, judged
 from nas.judge.generations import Generations
+from nas.judge.statistics import tie_broken
 from nas.search.formulas import Answer, Evolution, Generation, Grammar, best
 from proxies.expression import Kind, Node, parse
 
