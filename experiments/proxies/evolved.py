@@ -26,7 +26,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "nas_bench_nlp": ("space=rnn", "probe=deep", "architectures=200"),
     "flexibert": (
         *("space=bert", "bert_reading=trained", "probe.bert.batch=4", "probe.bert.steps=16"),
-        *("architectures=80", "tables=false"),
+        "architectures=80",
         "baselines=[parameters,flops,depth,zerolm,nsc,softmax_confidence,hidden_covariance,jacobian_cosine]",
     ),
 }

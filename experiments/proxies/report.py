@@ -44,7 +44,7 @@ def context(data: Mapping[str, Any]) -> dict[str, Any]:
         "survival": _survival(data["survival"]),
         "variation": _variation(data["variation"]),
         "tables": [_table(name, table) for name, table in data["tables"].items()],
-        "evolved": data["evolved"],
+        "evolved": [_evolved(name, table) for name, table in data["evolved"].items()],
         "sources": SOURCES,
         "versions": {name: data[name]["versions"] for name in ("fitness", "survival", "variation")},
     }
@@ -147,6 +147,26 @@ def _table(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "learned": learned,
         **{k: data[k] for k in ("architectures", "diverged", "noise", "probe")},
+    }
+
+
+def _evolved(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    parts = data["architectures"]
+
+    def row(label: str, on: Mapping[str, Any]) -> list[str]:
+        return [label, *(estimate(on[part]) for part in parts)]
+
+    baselines = sorted(data["baselines"].items(), key=lambda item: -item[1]["on"]["design"]["tau"])
+    return {
+        "name": name,
+        "settings": " ".join(data["settings"]),
+        "header": ["", *(f"{part} ({count:,})" for part, count in parts.items())],
+        "rows": [
+            *(row(f"`{one['text']}`", one["on"]) for one in data["formulas"][:3]),
+            *(row(label, one["on"]) for label, one in baselines[:5]),
+        ],
+        "rejected": ", ".join(f"{count:,} {reason}" for reason, count in data["rejected"].items()) or "none",
+        **{what: data[what] for what in ("asked", "generations", "first", "last")},
     }
 
 
