@@ -12,6 +12,9 @@ import pytest
 from experiments.mini import report as mini
 from experiments.paper import report as paper
 from experiments.paper.metrics import PEERS_PUBLISHED
+from experiments.proxies import report as proxies
+from experiments.proxies.published import PUBLISHED, SOURCES
+from experiments.proxies.variation import FINALISTS
 from experiments.queries import report as queries
 
 #: what prose may say with digits: names, and the level of the intervals
@@ -81,6 +84,23 @@ def test_the_minis(monkeypatch: pytest.MonkeyPatch) -> None:
     assert typed_in(mini.report, data, allowed) == []
 
 
+def test_the_proxies() -> None:
+    data = proxies.read_data()
+    claims = [claim for table in PUBLISHED.values() for said, _ in table.values() for claim in said]
+    said = [f"{proxies._said(claim.tau)} / {proxies._said(claim.rho)}" for claim in claims]
+    differs = [text for table in PUBLISHED.values() for _, text in table.values()]
+    settings = ["sample of 500 cells", "2,000 cells", "99th percentile", "up to .1", "at most 10%", "SHA-256"]
+    formulas = [one["text"] for table in data["evolved"].values() for one in table["formulas"]]
+    runs = [run for run in data["survival"]["runs"] if run["method"] == "drawing"]
+    trainings = sum(len(run["losses"]) for run in runs)
+    # trainings and seeds are counted in the lists, so no number stands for them
+    settings += [f"{count} of {trainings}" for count in range(trainings + 1)]
+    settings += [f"{count} of {len(runs)} seeds" for count in range(len(runs) + 1)]
+    settings += [f"{len(runs)} seeds", *(f"best of {k}" for k in FINALISTS)]
+    allowed = [*NAMES, *said, *differs, *settings, *SOURCES, *SOURCES.values(), *formulas, "Coates 2025"]
+    assert typed_in(proxies.report, data, allowed) == []
+
+
 def test_a_number_typed_into_the_prose_is_found() -> None:
     data = {"tau": 0.5, "count": 3, "label_1": "seed 1"}
 
@@ -91,7 +111,7 @@ def test_a_number_typed_into_the_prose_is_found() -> None:
     assert typed_in(report, data, []) == [".94", "491"]
 
 
-@pytest.mark.parametrize("module", [mini, paper, queries])
+@pytest.mark.parametrize("module", [mini, paper, proxies, queries])
 def test_the_committed_report_is_what_the_committed_numbers_give(module: Any) -> None:
     assert module.report(module.read_data()) == (module.RESULTS / "report.md").read_text(encoding="utf-8")
 

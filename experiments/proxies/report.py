@@ -96,7 +96,7 @@ def _survival(data: Mapping[str, Any]) -> dict[str, Any]:
     mean, _, error = judge.mean_and_error([a - b for a, b in pairs])
     difference = {"mean": mean, "error": error, "better": sum(a < b for a, b in pairs), "seeds": len(pairs)}
     cells = [
-        [m, str(s["seeds"]), f"{s['mean']:.3f} +- {s['error']:.3f}", f"{s['diverged']} of {s['trainings']}"]
+        [m, f"{s['seeds']} seeds", f"{s['mean']:.3f} +- {s['error']:.3f}", f"{s['diverged']} of {s['trainings']}"]
         for m, s in summary.items()
     ]
     return {"rows": rows, "summary": cells, "difference": difference, "settings": " ".join(data["settings"])}
@@ -110,7 +110,7 @@ def _variation(data: Mapping[str, Any]) -> dict[str, Any]:
                 less = f"{one['difference']:+.4f} +- {one['difference error']:.4f}" if method != "means" else ""
                 p = "" if one["p"] is None else f"{one['p']:.2g}"
                 regret = f"{one['mean']:.4f} +- {one['error']:.4f}"
-                rows.append([name, table["proxy"], str(table["drawn"]), k, method, regret, less, p])
+                rows.append([name, table["proxy"], str(table["drawn"]), f"best of {k}", method, regret, less, p])
     return {"rows": rows, **{what: data[what] for what in ("samples", "seeds", "significance")}}
 
 
@@ -138,7 +138,7 @@ def _table(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
             ]
         )
     learned = [
-        [inputs, learner, f"{one['tau']:.3f} +- {one['error']:.3f}"]
+        [inputs, learner, estimate(one)]
         for inputs, learners in data["reference"]["inputs"].items()
         for learner, one in learners.items()
     ]
