@@ -40,7 +40,7 @@ __all__ = ["AT", "RESULTS", "SETTINGS", "TABLES", "Pool", "asked", "main", "pool
 #: where committed results go
 RESULTS = Path(__file__).parent / "results"
 
-#: table ("_by_" and another proxy behind it) -> its settings: the proxy, the probe, the reading, all fixed beforehand; the
+#: table ("_by_" and another proxy behind it) -> its settings: proxy, probe and reading, all fixed beforehand; the
 #: project's own fitness (zeronas) was itself designed on the even half
 TABLES: dict[str, tuple[str, ...]] = {
     "nas_bench_nlp": ("space=rnn", "proxy=hidden_covariance", "probe=deep"),
