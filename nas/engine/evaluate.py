@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
@@ -81,9 +82,8 @@ class Task:
         missing = ""
         try:
             with _limit(self.timeout):
-                needs = Needs.union(self.proxies.values())
                 for seed in self.seeds:
-                    self._sample(architecture, needs, seed, found, times)
+                    self._sample(architecture, seed, found, times)
         except _TimeOut:
             missing = TIME_OUT
         except (MemoryError, RuntimeError) as error:  # of the pass, which all share
@@ -99,12 +99,15 @@ class Task:
         """Of the samples, the run's own first. They fit generators that take 32 bits only."""
         return self.seed, *(seeds.integer(self.seed, "sample", i) % 2**32 for i in range(1, self.samples))
 
-    def _sample(
-        self, architecture: Any, needs: Needs, seed: int, found: dict[str, list[Score]], times: dict[str, float]
-    ) -> None:
+    @cached_property
+    def needs(self) -> Needs:
+        """What all proxies need together, found once: ``evolve-proxy`` has thousands of them."""
+        return Needs.union(self.proxies.values())
+
+    def _sample(self, architecture: Any, seed: int, found: dict[str, list[Score]], times: dict[str, float]) -> None:
         """Adds one sample of each proxy to those found, and the seconds of each part to the times."""
         begun = time.perf_counter()
-        record = self.probe.observe(self.space, architecture, needs, seed, self.device)
+        record = self.probe.observe(self.space, architecture, self.needs, seed, self.device)
         times["pass"] = times.get("pass", 0.0) + time.perf_counter() - begun
         for label, proxy in self.proxies.items():
             begun = time.perf_counter()
@@ -117,7 +120,7 @@ class Task:
     @property
     def runs_torch(self) -> bool:
         """Whether the pass computes with torch."""
-        return bool(Needs.union(self.proxies.values()).to_run)
+        return bool(self.needs.to_run)
 
 
 def check(space: Space[Any], probe: Probe, proxies: Mapping[str, Proxy]) -> None:
