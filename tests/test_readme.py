@@ -167,6 +167,7 @@ def fitness_sentences() -> list[str]:
     table_best = benchmarks.get("mini_rnn").best.value
     regret, _, spread = judge.mean_and_error([loss - table_best for loss in best["evolution"]])
     lost = [loss for run in survival["runs"] if run["method"] == "evolution" for loss in run["losses"]]
+    top = {label: one["top"] for label, one in data["tables"]["nas_bench_nlp"]["proxies"].items()}
     told = [one for table in variation["tables"].values() for one in table["methods"]["Stat-TOPK"].values()]
     better = sum(one["difference"] < 0 and one["p"] is not None and one["p"] < 0.05 / len(told) for one in told)
     return [
@@ -187,6 +188,9 @@ def fitness_sentences() -> list[str]:
         f"{sum(loss is None for loss in lost)} of {len(lost)} finalists of evolution diverge, and the best of three is "
         f"{mean:+.3f} +- {error:.3f} nats from the best of three by drawing with the same fitness "
         f"({NUMBERS[len(SURVIVED)]} held-out seeds; its regret is {regret:.3f} +- {spread:.3f})",
+        f"its ten best hold rank {top['zeronas']['best_rank']:.0f} at best and {top['zeronas']['median_rank']:.0f} at "
+        f"the median, those by hidden covariance {top['hidden_covariance']['best_rank']:.0f} and "
+        f"{top['hidden_covariance']['median_rank']:.0f}",
         f"better than plain means in {NUMBERS[better] if better else 'none'} of {len(told)} comparisons",
     ]
 
