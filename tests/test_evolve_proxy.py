@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,11 @@ BASELINES = ("parameters", "input_gradient", "zerolm")
 Composed = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(autouse=True)
-def no_public_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NAS_DATA_DIR", raising=False)
+@pytest.fixture(autouse=True, scope="module")
+def no_public_tables() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:  # a fixture of the module runs before one of a test
+        patch.delenv("NAS_DATA_DIR", raising=False)
+        yield
 
 
 def in_order() -> list[Any]:
@@ -75,7 +77,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+def whole(
+    no_public_tables: None, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any], str]:
     """The folder of a run that nothing disturbed, its results, and what it printed."""
     folder, said = tmp_path_factory.mktemp("whole"), io.StringIO()
     with initialize_config_module(config_module="conf", version_base="1.3"):

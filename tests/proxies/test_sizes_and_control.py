@@ -40,7 +40,7 @@ def test_options_that_do_not_exist() -> None:
     with pytest.raises(ZeronasError) as error:
         proxies.get("depth", layer=1)
     assert str(error.value) == "Proxy 'depth' has no option 'layer'. It has none."
-    with pytest.raises(ZeronasError, match=r"^Unknown proxy 'dept'\. Did you mean 'depth'\? Available: "):
+    with pytest.raises(ZeronasError, match=r"^Unknown proxy 'dept'\. Did you mean 'depth'\? Near it: "):
         proxies.get("dept")
 
 
