@@ -18,7 +18,9 @@ from nas.report.render import render
 
 __all__ = ["RESULTS", "context", "main", "pooled", "read_data", "report", "summed"]
 
-_FILES = ("main_job", "nas_bench_nlp", "flexibert", "halving", "optimised")
+#: results of ``experiments.queries.pools``
+_POOLS = ("nas_bench_nlp", "flexibert", "flexibert_by_zeronas")
+_FILES = ("main_job", *_POOLS, "halving", "optimised")
 _NAMES = {
     "gp": "surrogate, Gaussian process",
     "forest": "surrogate, forest",
@@ -60,7 +62,7 @@ def context(data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the template shows, out of the data: values, and cells of tables as text."""
     return {
         "job": _job(data["main_job"]),
-        "pools": [_pools(name, data[name]) for name in ("nas_bench_nlp", "flexibert")],
+        "pools": [_pools(name, data[name]) for name in _POOLS],
         "halving": [_halving(name, table) for name, table in data["halving"]["tables"].items()],
         "halving_seeds": data["halving"]["seeds"],
         "curve": _curve(data["optimised"]),
