@@ -35,7 +35,7 @@ from nas.truth.benchmarks import Benchmark, Entry
 from nas.truth.measures import TableTruth
 from spaces.base import Space
 
-__all__ = ["AT", "RESULTS", "SETTINGS", "TABLES", "Pool", "asked", "main", "pools", "scored", "truths"]
+__all__ = ["AT", "RESULTS", "SETTINGS", "TABLES", "Pool", "asked", "main", "pools", "scored", "top", "truths"]
 
 #: where committed results go
 RESULTS = Path(__file__).parent / "results"
@@ -140,9 +140,17 @@ def truths(pool: Pool, scores: Scores, searcher: BayesSearch) -> list[float]:
     return [result.truth.fitness for result in results if result.truth is not None]
 
 
-def _top(pool: Pool, scores: Scores) -> list[float]:
-    order = sorted(pool.architectures, key=lambda a: -next(iter(scores[a.key].scores.values())).fitness)
-    return [pool.benchmark.sign * pool.benchmark.by_key[a.key].value for a in order]
+def top(pool: Pool, fitness: Mapping[str, float]) -> list[dict[str, float]]:
+    """Returns rank and regret of the best of the highest-scored members at each of ``AT``, over all orders of ties.
+
+    Args:
+        fitness: key -> score, higher is better.
+    """
+    scores = [fitness[a.key] for a in pool.architectures]
+    values = [pool.benchmark.sign * pool.benchmark.by_key[a.key].value for a in pool.architectures]
+    regret = judge.ranked_regret(scores, [pool.regret(value) for value in values], AT[-1])
+    rank = judge.ranked_regret(scores, [float(pool.rank(value)) for value in values], AT[-1])
+    return [{"rank": rank[n - 1], "regret": regret[n - 1]} for n in AT]
 
 
 def _searched(method: str, pool: Pool, scores: Scores, seed: int) -> list[float]:
@@ -183,10 +191,11 @@ def _compared(name: str) -> None:
                     row = f"{what}; {method}; {probe}; {start}"
                     if row in rows or start >= _starts(method, what):
                         continue
-                    found = (
-                        _top(pool, scores) if method == "top" else _searched(method, pool, scores, 100 * probe + start)
-                    )
-                    rows[row] = pool.told(found)
+                    if method == "top":
+                        fitness = {key: next(iter(one.scores.values())).fitness for key, one in scores.items()}
+                        rows[row] = top(pool, fitness)
+                    else:
+                        rows[row] = pool.told(_searched(method, pool, scores, 100 * probe + start))
             done |= {"random " + what: [pool.random(n) for n in AT], "members " + what: len(pool.architectures)}
             save(
                 path, {**done, "rows": rows, "settings": SETTINGS, "table": list(TABLES[name]), "versions": versions()}
