@@ -19,7 +19,7 @@ from nas.report.render import render
 __all__ = ["RESULTS", "context", "main", "pooled", "read_data", "report", "summed"]
 
 #: results of ``experiments.queries.pools``
-_POOLS = ("nas_bench_nlp", "flexibert", "flexibert_by_zeronas")
+_POOLS = ("nas_bench_nlp", "nas_bench_nlp_by_zeronas", "flexibert", "flexibert_by_zeronas")
 _FILES = ("main_job", *_POOLS, "halving", "optimised")
 _NAMES = {
     "gp": "surrogate, Gaussian process",
