@@ -237,6 +237,12 @@ class EvolveSettings(SharedSettings):
     tables: bool
     resamples: Annotated[int, Ge(0), Le(1_000_000)]
 
+    def __post_init__(self) -> None:
+        if self.elites >= self.population:
+            raise ZeronasError(
+                f"zeronas evolve-proxy needs elites < population, but got ({self.elites}, {self.population})."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spaces.base import Space
     from spaces.record import Probe
 
-__all__ = ["NSC", "Aggregate", "Init", "ZeroLM", "pieces", "psi", "variance"]
+__all__ = ["NSC", "Aggregate", "Init", "ZeroLM", "pieces", "psi", "scales", "variance"]
 
 #: how weights start: N(0, 0.02) as BERT's do; Xavier; the default of ``torch.nn.Linear``
 Init = Literal["normal02", "xavier", "torch"]
@@ -46,6 +46,17 @@ def variance(rows: int, columns: int, init: str) -> float:
     if init == "normal02":
         return 0.02**2
     return 2 / (rows + columns) if init == "xavier" else 1 / (3 * columns)
+
+
+def scales(sample: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what numbers of a sample (n, k) are standardised by: means and deviations, each (k,).
+
+    A number that never varies says nothing: its deviation is infinite.
+    """
+    values = np.array(sample)
+    spread = values.std(axis=0)
+    spread[spread <= 1e-12 * np.abs(values).max(axis=0)] = np.inf
+    return values.mean(axis=0), spread
 
 
 def _layers(record: Record) -> Layers:
@@ -109,11 +120,9 @@ class ZeroLM(Proxy):
             return self
         rng = seeds.generator(0, "capacity", "pool")  # the same sample in every run
         drawn = [space.sample(rng) for _ in range(self.sample)]
-        parts = np.array([self.parts(space.matrices(a), 0, a.key) for a in drawn])
-        spread = parts.std(axis=0)
-        spread[spread <= 1e-12 * np.abs(parts).max(axis=0)] = np.inf  # a part that never varies says nothing
+        means, spread = scales([self.parts(space.matrices(a), 0, a.key) for a in drawn])
         prepared = copy.copy(self)
-        prepared._scales = (*parts.mean(axis=0).tolist(), *spread.tolist())
+        prepared._scales = (*means.tolist(), *spread.tolist())
         return prepared
 
     def __call__(self, record: Record) -> float:

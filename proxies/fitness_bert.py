@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from nas.core import seeds
 from nas.core.options import Size, validated
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record
-from proxies.capacity import pieces, variance
+from proxies.capacity import pieces, scales, variance
 from spaces.base import Matrix
 
 if TYPE_CHECKING:
@@ -59,16 +59,13 @@ class BertFitness(Proxy):
     def __init__(self, sample: Annotated[int, Ge(2), Le(1_000_000)] = 500, tokens: Size = 128) -> None:
         self.sample, self.tokens = sample, tokens
         self._known: dict[tuple[Matrix, ...], tuple[float, float, float]] = {}  # layer -> its A, F and locality
-        self._scales: np.ndarray | None = None  # (2, 2): means, then deviations of the two views over a space
+        self._scales: tuple[np.ndarray, np.ndarray] | None = None  # means and deviations of the views over a space
 
     def prepare(self, space: Space[Any], probe: Probe | None = None, seed: int = 0, device: str = "cpu") -> Proxy:
         """Returns this proxy with the means and deviations of both views over the space."""
         rng = seeds.generator(0, "fitness", "sample")  # the same sample in every run
-        views = np.array([self.views(space.matrices(space.sample(rng))) for _ in range(self.sample)])
-        spread = views.std(axis=0)
-        spread[spread <= 1e-12 * np.abs(views).max(axis=0)] = np.inf
         prepared = copy.copy(self)
-        prepared._scales = np.stack([views.mean(axis=0), spread])
+        prepared._scales = scales([self.views(space.matrices(space.sample(rng))) for _ in range(self.sample)])
         return prepared
 
     def __call__(self, record: Record) -> float:
@@ -79,7 +76,8 @@ class BertFitness(Proxy):
         """
         if self._scales is None:
             raise ProxyFailure("the fitness is relative to a space, which the proxy was not prepared for")
-        capacity, locality = (np.array(self.views(record.matrices)) - self._scales[0]) / self._scales[1]
+        means, spread = self._scales
+        capacity, locality = (np.array(self.views(record.matrices)) - means) / spread
         return float(capacity + locality)
 
     def views(self, layers: tuple[tuple[Matrix, ...], ...]) -> tuple[float, float]:

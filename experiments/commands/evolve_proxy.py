@@ -53,10 +53,6 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = make(config, EvolveSettings)
     given, benchmark = settings.given, settings.needed_truth()
-    if given.elites >= given.population:
-        raise ZeronasError(
-            f"zeronas evolve-proxy needs elites < population, but got ({given.elites}, {given.population})."
-        )
     baselines = _baselines(given.baselines, settings)
     design, held_out = _halves(benchmark, settings)
     folder = settings.folder
@@ -81,8 +77,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _members(benchmark: Benchmark, space: Space[Any]) -> list[Entry | Diverged]:
-    found: list[Entry | Diverged] = [*benchmark.entries, *benchmark.diverged.values()]
-    return [member for member in found if space.contains(member.architecture)]
+    return [member for member in benchmark.members if space.contains(member.architecture)]
 
 
 def _halves(benchmark: Benchmark, settings: Settings[EvolveSettings]) -> tuple[Members, Members]:

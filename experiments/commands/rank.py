@@ -65,10 +65,9 @@ def chosen_members(benchmark: Benchmark, contains: Any, limit: int | None) -> Se
     Raises:
         ZeronasError: the reduction leaves none.
     """
-    members: list[Entry | Diverged] = [e for e in benchmark.entries if contains(e.architecture)]
-    if not members:
+    members = [member for member in benchmark.members if contains(member.architecture)]
+    if not any(isinstance(member, Entry) for member in members):
         raise ZeronasError(f"None of the architectures of '{benchmark.name}' obeys the reduction; widen it.")
-    members += [d for d in benchmark.diverged.values() if contains(d.architecture)]
     if limit is None:
         return members
 

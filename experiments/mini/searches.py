@@ -7,7 +7,6 @@ resumable under ``runs``.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from experiments.commands import search
 from experiments.guard import guarded
 from experiments.mini.pilot import RESULTS, WORKERS
 from experiments.paper.runs import composed
-from experiments.paper.tables import save
+from experiments.paper.tables import save, saved
 from nas import judge
 from nas.core import seeds
 from nas.core.files import versions
@@ -56,7 +55,7 @@ _DRAWN = 300
 def main() -> None:
     """Searches, trains and writes results/searches.json; what it holds of a search already is not done again."""
     path = RESULTS / "searches.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    before = saved(path).get("runs", [])
     done = {(run["role"], run["searcher"], run["floor"], run["seed"]): run for run in before}
     wanted = [
         (role, searcher, floor, seed)
@@ -107,7 +106,7 @@ def _drawn() -> dict[str, dict[str, Any]]:
     """
     settings = make(_composed("rank", CHOSEN[1], "benchmark=mini_rnn"), RankSettings)
     table, fitness = settings.needed_truth(), settings.fitness
-    cells = [e.architecture for e in table.entries] + [d.architecture for d in table.diverged.values()]
+    cells = [member.architecture for member in table.members]
     stable = [c for c in cells if settings.space.contains(c)]
     with Evaluator(settings.task()) as evaluator:
         over = {e.key for e in evaluator.map(stable) if e.scores[fitness].reason != "vanishing units"}

@@ -47,7 +47,7 @@ def main() -> None:
     for name, overrides in _TABLES.items():
         settings = make(composed("search", *overrides, f"benchmark={name}"), SearchSettings)
         table = settings.needed_truth()
-        members = [e.architecture for e in table.entries] + [d.architecture for d in table.diverged.values()]
+        members = [member.architecture for member in table.members]
         with Evaluator(settings.task()) as evaluator:
             scores = {one.key: one.scores[settings.fitness] for one in evaluator.map(members)}
         rows = []

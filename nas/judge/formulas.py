@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nas.judge.statistics import bootstrap, tie_broken, tied_last
+from nas.judge.statistics import agreement, tie_broken, tied_last
 from nas.search.formulas import Answer
 from proxies.expression import Node
 from proxies.expression.evaluate import of_table
@@ -70,14 +70,13 @@ class Worth:
 
 
 def judged(
-    scores: Sequence[float | None], truth: Sequence[float | None], resamples: int, rng: np.random.Generator
+    scores: Sequence[float | None], truth: Sequence[float | None], resamples: int
 ) -> tuple[float, tuple[float, float]]:
-    """Returns tie-broken tau and its 95% bootstrap interval over architectures.
+    """Returns tie-broken tau and its 95% bootstrap interval over architectures, NaN with fewer than three of them.
 
     Args:
         scores: higher is better, None for a failure, which is tied last.
         truth: higher is better, None where the training diverged, which is tied last.
     """
-    rows = np.stack([tied_last(scores), tied_last(truth)], axis=1)
-    (interval,) = bootstrap(lambda drawn: (tie_broken(drawn[:, 0], drawn[:, 1]),), rows, resamples, rng)
-    return tie_broken(rows[:, 0], rows[:, 1]), interval
+    found = agreement(tied_last(scores), tied_last(truth), resamples)
+    return (math.nan, (math.nan, math.nan)) if found is None else (found.tie_broken, found.tie_broken_interval)

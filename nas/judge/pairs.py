@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from nas.judge.statistics import Numbers
+from nas.judge.statistics import Numbers, places
 
 __all__ = ["SHARE", "Paired", "over_all", "partial", "within"]
 
@@ -76,7 +76,7 @@ def within(scores: Numbers, truth: Numbers, sizes: Numbers, share: float = SHARE
 
 def _tie_broken(scores: Numbers, truth: Numbers, sizes: Numbers, share: float) -> Paired:
     order = np.argsort(sizes, kind="stable")
-    columns = np.stack([_places(scores), _places(truth)])[:, order]
+    columns = np.stack([places(scores), places(truth)])[:, order].astype(np.int32)
     ordered = np.asarray(sizes, dtype=float)[order]
     sums = np.zeros((columns.shape[1], 3))  # concordant less discordant, untied in the truth, all; of each architecture
     for rows, others in _blocks(ordered, share):
@@ -111,7 +111,7 @@ def partial(scores: Numbers, truth: Numbers, given: Sequence[Numbers]) -> Paired
     It is not defined where the given quantities leave nothing of the scores or of the truth: where the score is the
     number of parameters itself, for instance.
     """
-    columns = np.stack([_places(column) for column in (scores, truth, *given)])
+    columns = np.stack([places(column) for column in (scores, truth, *given)]).astype(np.int32)
     count = columns.shape[1]
     sums = np.zeros((count, len(columns), len(columns)))
     with threadpool_limits(1):  # the sums are whole numbers, the same in any order, but a busy machine waits
@@ -155,11 +155,6 @@ def _estimate(statistic: Callable[[Array], Array], sums: Array) -> tuple[float, 
     without = statistic(whole - 2 * sums)  # each pair is there twice
     error = math.sqrt((len(sums) - 1) * float(np.var(without)))
     return value, (max(-1.0, value - 1.96 * error), min(1.0, value + 1.96 * error))
-
-
-def _places(values: Numbers) -> NDArray[np.int32]:
-    """Returns the place of each value among the distinct ones."""
-    return np.unique(np.asarray(values, dtype=float), return_inverse=True)[1].ravel().astype(np.int32)
 
 
 def _signs(column: NDArray[np.int32], rows: slice, others: slice) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.core import seeds
-from nas.judge.statistics import interval, tied_last
+from nas.judge.statistics import interval, places, tied_last
 
 __all__ = ["LEAST", "BestN", "Point", "Selection", "oracle", "selection", "sizes"]
 
@@ -110,8 +110,8 @@ def selection(scores: Values, truth: Values, resamples: int, seed: int = 0) -> S
         return None
     trained = np.array([t is not None for t in truth], dtype=float)
     values = np.array([0.0 if t is None else t for t in truth])
-    columns = np.stack([_places(truth), trained, values])  # (3, N)
-    ties = _places(scores)
+    columns = np.stack([places(tied_last(truth)), trained, values])  # (3, N)
+    ties = places(tied_last(scores))
 
     shown = sizes(count)
     grid = np.union1d(shown, np.unique(np.geomspace(1, count, 2 + int(10 * math.log(count))).round().astype(int)))
@@ -165,11 +165,6 @@ def _below(n: np.ndarray, count: int) -> np.ndarray:
     m, rows = np.arange(count + 1), n[:, None]
     chances = logs[m] - logs[np.maximum(m - rows, 0)] - logs[count] + logs[count - rows]
     return np.where(m >= rows, np.exp(chances), 0.0)
-
-
-def _places(values: Values) -> np.ndarray:
-    """Returns the place of each value among the distinct ones, 0 for the lowest; None is lower than all."""
-    return np.asarray(np.unique(tied_last(values), return_inverse=True)[1]).ravel()
 
 
 def _steps(columns: np.ndarray, ties: np.ndarray, copies: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ __all__ = [
     "interval",
     "kendall",
     "mean_and_error",
+    "places",
     "random_regret",
     "ranked_regret",
     "recall_at_top",
@@ -73,7 +74,7 @@ def tie_broken(scores: Numbers, truth: Numbers) -> float:
     It is 0 where the scores are constant, and NaN where the truth is.
     """
     pairs = len(truth) * (len(truth) - 1) // 2
-    return _tie_broken(kendall(scores, truth), _places(scores), _places(truth), pairs)
+    return _tie_broken(kendall(scores, truth), places(scores), places(truth), pairs)
 
 
 def _tie_broken(tau: float, scores: np.ndarray, truth: np.ndarray, pairs: int) -> float:
@@ -83,8 +84,8 @@ def _tie_broken(tau: float, scores: np.ndarray, truth: np.ndarray, pairs: int) -
     return float(tau * math.sqrt(told / pairs)) if pairs else math.nan
 
 
-def _places(values: Numbers) -> np.ndarray:
-    """Returns the place of each value among the distinct ones, from 0."""
+def places(values: Numbers) -> np.ndarray:
+    """Returns the place of each value among the distinct ones, 0 for the lowest."""
     return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1]).ravel()
 
 
@@ -163,7 +164,7 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
         # an architecture that was drawn twice makes no pair with itself
         return tau, rho, _tie_broken(tau, first, second, _told_apart(drawn))
 
-    rows = np.stack([_places(a), _places(b), np.arange(len(a))], axis=1)
+    rows = np.stack([places(a), places(b), np.arange(len(a))], axis=1)
     taus, rhos, broken = bootstrap(statistics, rows, resamples, rng)
     return Agreement(
         len(a),

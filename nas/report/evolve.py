@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.core import seeds
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.judge.formulas import judged
-from nas.report.plots import COLOURS, save
+from nas.report.plots import COLOURS, save, subplots
 from nas.report.tables import estimate, markdown_table, text_table
 from nas.search.formulas import Answer, Generation, best
 from nas.settings import EvolveSettings, Settings
@@ -89,8 +88,7 @@ def report(
 def _judged(label: str, scored: Sequence[Scored], resamples: int) -> dict[str, Any]:
     found = {}
     for one in scored:
-        rng = seeds.generator(0, "bootstrap", one.name, len(one.keys))
-        tau, (low, high) = judged(one.scores[label], one.truth, resamples, rng)
+        tau, (low, high) = judged(one.scores[label], one.truth, resamples)
         missing = sum(score is None for score in one.scores[label])
         found[one.name] = {"tau": tau, "tau_interval": [low, high], "failures": missing}
     return {"on": found}
@@ -110,7 +108,7 @@ def _course(generations: Sequence[Generation], scored: Sequence[Scored]) -> list
             continue
         first = generation.population[0]
         if first.text not in known:
-            halves = {one.name: judged(one.scores[first.text], one.truth, 0, seeds.generator(0)) for one in scored[:2]}
+            halves = {one.name: judged(one.scores[first.text], one.truth, 0) for one in scored[:2]}
             known[first.text] = {name: tau for name, (tau, _) in halves.items()}
         taus = known[first.text]
         row = {"generation": generation.number, "formula": first.text, **taus}
@@ -215,12 +213,8 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
 
 
 def _plot(path: Path, results: Mapping[str, Any]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    ax = figure.subplots()
+    figure, axes = subplots(width=8, height=4.5)
+    ax = axes[0, 0]
     at = [g["generation"] for g in results["generations"]]
     for key, colour in zip(("design", "reported"), COLOURS, strict=False):
         label = f"{key} ({results['architectures'][key]:,} architectures)"
@@ -232,7 +226,5 @@ def _plot(path: Path, results: Mapping[str, Any]) -> None:
     ax.set_xlabel("generation")
     ax.set_ylabel("tau of the best formula, ties broken")
     ax.set_title(f"{results['benchmark']}: the formula that is best on design", fontsize=11)
-    ax.grid(alpha=0.25, linewidth=0.6)
-    ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=9)
     save(figure, path)

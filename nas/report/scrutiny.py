@@ -13,7 +13,7 @@ from nas.judge import reference as learned
 from nas.judge.pairs import SHARE
 from nas.judge.ranking import Ranking
 from nas.judge.top import SIZE, top
-from nas.report.tables import estimate, markdown_table, text_table
+from nas.report.tables import estimate, markdown_table, point, text_table
 from spaces.base import Space
 
 __all__ = ["facts", "learn", "lines", "lot", "reference_line", "section"]
@@ -78,13 +78,13 @@ def _paired(of: str) -> Cell:
 
 
 def _short(of: str) -> Cell:
-    return lambda judged: "n/a" if math.isnan(_float(judged[of]["tau"])) else f"{judged[of]['tau']:.3f}"
+    return lambda judged: point(judged[of])
 
 
 def _top(of: str, form: str = ",.1f") -> Cell:
     def cell(judged: Mapping[str, Any]) -> str:
-        value = math.nan if judged["top"] is None else _float(judged["top"][of])
-        return format(value, form) if math.isfinite(value) else "n/a"
+        held = math.nan if judged["top"] is None else _float(judged["top"][of])
+        return format(held, form) if math.isfinite(held) else "n/a"
 
     return cell
 
@@ -108,7 +108,7 @@ _DIVERGED: list[tuple[str, Cell]] = [("diverged", _top("diverged"))]
 #: (header, cell) of the two tables: on the terminal, and in summary.md with intervals
 _LINES: list[tuple[str, Cell]] = [
     ("distinct", lambda judged: f"{judged['distinct']:,}"),
-    ("ties broken", lambda judged: _value(judged["agreement_all"], "tie_broken")),
+    ("ties broken", lambda judged: point(judged["agreement_all"], "tie_broken")),
     ("like size", _short("like_size")),
     ("given size", _short("given_size")),
 ]
@@ -118,10 +118,6 @@ _CELLS: list[tuple[str, Cell]] = [
     ("tau, like size [95%]", _paired("like_size")),
     ("tau, given size [95%]", _paired("given_size")),
 ]
-
-
-def _value(agreement: Mapping[str, Any] | None, of: str) -> str:
-    return "n/a" if not agreement or math.isnan(_float(agreement[of])) else f"{agreement[of]:.3f}"
 
 
 def _rows(

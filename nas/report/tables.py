@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.core.files import number
 
-__all__ = ["estimate", "failures", "markdown_table", "mean_and_error", "text_table"]
+__all__ = ["estimate", "failures", "markdown_table", "mean_and_error", "point", "text_table"]
 
 Rows = Sequence[Sequence[str]]
 
@@ -52,6 +52,11 @@ def estimate(judged: Mapping[str, Any] | None, of: str = "tau", signed: bool = F
     low, high = judged[f"{of}_interval"]
     value = f"{judged[of]:{form}}"
     return value if low is None or high is None or low != low else f"{value} [{low:{form}}, {high:{form}}]"
+
+
+def point(judged: Mapping[str, Any] | None, of: str = "tau") -> str:
+    """Returns an estimate as ``estimate`` does, without its interval."""
+    return "n/a" if not judged or judged.get(of) is None or judged[of] != judged[of] else f"{judged[of]:.3f}"
 
 
 def failures(judged: Mapping[str, Any]) -> str:

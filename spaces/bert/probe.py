@@ -164,7 +164,8 @@ class BertProbe:
             inputs = [w.value for w in weights]
             grads = torch.autograd.grad(out, inputs, torch.ones_like(out), retain_graph=bool(kinds & _SEEDED))
             weights = [replace(w, released_grad=g) for w, g in zip(weights, grads, strict=True)]
-        direction = _direction(out.shape[-1], record.seed).to(out).expand_as(out)
+        if kinds & _SEEDED:
+            direction = _direction(out.shape[-1], record.seed).to(out).expand_as(out)
         if backward:
             linears = [w for w in weights if w.part != "embedding"]
             inner = [tensor for _, tensor in contexts]

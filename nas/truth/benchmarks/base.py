@@ -184,6 +184,11 @@ class Benchmark(ABC):
         """Rows, sources, licence, what was skipped and why."""
         return self._loaded[1]
 
+    @property
+    def members(self) -> list[Entry | Diverged]:
+        """All unique architectures: the entries, then those whose training diverged."""
+        return [*self.entries, *self.diverged.values()]
+
     @cached_property
     def by_key(self) -> dict[str, Entry]:
         """Architecture key -> entry."""
