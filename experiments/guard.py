@@ -6,13 +6,13 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from experiments.composition import composition_sentence
-from nas.core.errors import ZeronasError, sentence
+from nas.core.errors import ZeronasError, did_you_mean, sentence
 
-__all__ = ["guarded", "open_mappings"]
+__all__ = ["guarded", "named", "open_mappings"]
 
 _PACKAGES = ("nas", "spaces", "proxies", "conf", "experiments")
 
@@ -42,6 +42,22 @@ def guarded(command: Callable[[], int | None]) -> int:
             raise
         print(sentence(told), file=sys.stderr)
     return 2
+
+
+def named(known: Iterable[str], what: str) -> list[str]:
+    """Returns the names that are the arguments of the command line, all that are known where there are none.
+
+    Args:
+        what: what they name, for the sentence.
+
+    Raises:
+        ZeronasError: a name is not known.
+    """
+    names = list(known)
+    for name in sys.argv[1:]:
+        if name not in names:
+            raise ZeronasError(f"unknown {what} {name!r}.{did_you_mean(name, names)}")
+    return sys.argv[1:] or names
 
 
 def open_mappings(arguments: Sequence[str]) -> list[str]:

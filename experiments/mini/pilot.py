@@ -8,18 +8,16 @@ arguments train and judge only these; what results/pilot.json holds of the other
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.guard import guarded
-from experiments.paper.tables import save
+from experiments.guard import guarded, named
+from experiments.paper.tables import save, saved
 from nas import judge
 from nas.core import seeds
-from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.files import versions
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Entry
@@ -65,13 +63,10 @@ def main() -> None:
     """Trains what is missing and writes results/pilot.json."""
     entries = pilot_entries()
     tried: dict[str, Protocol] = {name: protocols.get("mini_rnn", **changes) for name, changes in VARIANTS.items()}
-    wanted = sys.argv[1:] or list(tried)
-    for name in wanted:
-        if name not in tried:
-            raise ZeronasError(f"unknown protocol of the pilot {name!r}.{did_you_mean(name, tried)}")
+    wanted = named(tried, "protocol of the pilot")
     journal, path = Path("runs") / "mini" / "pilot.jsonl", RESULTS / "pilot.json"
     cells = [e.key for e in entries]
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = saved(path)
     found = before["protocols"] if before.get("cells") == cells else {}
     for name in wanted:
         protocol = tried[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from nas.core.files import write_json
 from nas.report import plots
 from nas.truth.benchmarks import Benchmark, Entry
 
-__all__ = ["Subset", "grid", "published_taus", "save", "summarise"]
+__all__ = ["Subset", "grid", "published_taus", "save", "saved", "summarise"]
 
 #: label -> which entries belong
 Subset = Mapping[str, Callable[[Entry], bool]]
@@ -69,6 +70,11 @@ def save(path: Path, data: Mapping[str, Any]) -> None:
     """Writes results that are committed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, dict(data))
+
+
+def saved(path: Path) -> dict[str, Any]:
+    """Returns results that ``save`` wrote, nothing where there are none."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def grid(path: Path, folder: Path, benchmark: Benchmark, labels: Sequence[str], title: str, columns: int = 4) -> None:

@@ -5,21 +5,18 @@ Each is one run of ``zeronas evolve-proxy`` (resumable, under ``runs/proxies``).
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.commands import evolve_proxy
-from experiments.guard import guarded
+from experiments.guard import guarded, named
 from experiments.paper.runs import composed
-from experiments.paper.tables import save
-from nas.core.errors import ZeronasError, did_you_mean
+from experiments.paper.tables import save, saved
+from experiments.proxies.published import RESULTS
 
 __all__ = ["RESULTS", "RUNS", "main"]
-
-RESULTS = Path(__file__).parent / "results"
 
 #: table that formulas are designed on half of -> overrides
 RUNS: dict[str, tuple[str, ...]] = {
@@ -36,10 +33,8 @@ _KEPT = ("architectures", "formulas", "baselines", "best_baseline", "asked", "re
 def main() -> None:
     """Evolves and writes results/evolved.json; tables that are not asked for keep what the file holds."""
     path = RESULTS / "evolved.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for name in sys.argv[1:] or list(RUNS):
-        if name not in RUNS:
-            raise ZeronasError(f"unknown table {name!r}.{did_you_mean(name, RUNS)}")
+    found = saved(path)
+    for name in named(RUNS, "table"):
         folder = Path("runs") / "proxies" / f"evolved_{name}"
         results = evolve_proxy.run(composed("evolve_proxy", f"benchmark={name}", *RUNS[name], f"run.dir={folder}"))
         found[name] = _kept(results, RUNS[name])

@@ -18,8 +18,10 @@ import numpy as np
 import proxies
 from experiments.guard import guarded
 from experiments.mini.pilot import even
+from experiments.paper.metrics import Proxies
 from experiments.paper.runs import composed
 from experiments.paper.tables import save
+from experiments.proxies.published import RESULTS
 from nas import judge
 from nas.core import seeds
 from nas.core.files import versions
@@ -32,41 +34,21 @@ from nas.judge.pairs import over_all
 from nas.judge.statistics import kendall, tied_last
 from nas.search.surrogate import Candidates, levelled, predict
 from nas.settings import SearchSettings, make
+from nas.truth.benchmarks import Entry
 
 __all__ = ["HALVES", "LABELS", "RESULTS", "TABLES", "main"]
 
-RESULTS = Path(__file__).parent / "results"
-
-_FITNESS = {"name": "zeronas"}
-_DEEP = {"layers": 3}
+_LONG, _SHORT = ({"name": "zeronas", "training": training} for training in ("long", "short"))
+_OF_BERT: Proxies = {"zeronas": {}, "zerolm": {}, "nsc": {}}
+_OF_CELLS: Proxies = {"zeronas, long": _LONG, "zeronas, short": _SHORT, "hidden_covariance": {}}
 #: table -> overrides, and label -> the proxies compared there
-TABLES: dict[str, tuple[tuple[str, ...], dict[str, dict[str, Any]]]] = {
-    "flexibert": (("space=bert", "bert_reading=trained"), {"zeronas": _FITNESS, "zerolm": {}, "nsc": {}}),
-    "mini_bert": (("space=bert", "bert_reading=stated"), {"zeronas": _FITNESS, "zerolm": {}, "nsc": {}}),
-    "nas_bench_nlp": (
-        ("space=rnn", "probe=micro"),
-        {
-            "zeronas, long": {**_FITNESS, "training": "long"},
-            "zeronas, short": {**_FITNESS, "training": "short"},
-            "hidden_covariance": {},
-        },
-    ),
-    "mini_rnn": (
-        ("space=rnn", "probe=micro"),
-        {
-            "zeronas, long": {**_FITNESS, "training": "long"},
-            "zeronas, short": {**_FITNESS, "training": "short"},
-            "hidden_covariance": {},
-        },
-    ),
-    "mini_rnn, three layers": (
-        ("space=rnn", "probe=stack"),
-        {"zeronas, short": {**_FITNESS, "training": "short", **_DEEP}},
-    ),
-    "nas_bench_nlp, three layers": (
-        ("space=rnn", "probe=stack"),
-        {"zeronas, long": {**_FITNESS, "training": "long", **_DEEP}},
-    ),
+TABLES: dict[str, tuple[tuple[str, ...], Proxies]] = {
+    "flexibert": (("space=bert", "bert_reading=trained"), _OF_BERT),
+    "mini_bert": (("space=bert", "bert_reading=stated"), _OF_BERT),
+    "nas_bench_nlp": (("space=rnn", "probe=micro"), _OF_CELLS),
+    "mini_rnn": (("space=rnn", "probe=micro"), _OF_CELLS),
+    "mini_rnn, three layers": (("space=rnn", "probe=stack"), {"zeronas, short": {**_SHORT, "layers": 3}}),
+    "nas_bench_nlp, three layers": (("space=rnn", "probe=stack"), {"zeronas, long": {**_LONG, "layers": 3}}),
 }
 #: what a score is judged on: whether a key counts
 HALVES: dict[str, Callable[[str], bool]] = {
@@ -100,22 +82,19 @@ Member = tuple[str, Any, float | None]
 def _scored(name: str) -> tuple[list[Member], Task, dict[str, dict[str, float | None]]]:
     """Returns members (key, architecture, truth or None where it diverged), the task, and label -> key -> score."""
     overrides, compared = TABLES[name]
-    table, folder = (
-        name.split(",")[0],
-        Path("runs") / "proxies" / f"fitness_{name.replace(', ', '_').replace(' ', '_')}",
-    )
+    table = name.split(",")[0]
+    folder = Path("runs") / "proxies" / f"fitness_{name.replace(', ', '_').replace(' ', '_')}"
     config = composed("search", *overrides, f"benchmark={table}", f"run.dir={folder}")
     settings = make({**config, "proxies": compared}, SearchSettings)
     benchmark, space = settings.needed_truth(), settings.space
     views = proxies.listed(space.views(settings.probe), space.name, "view_") if space.name == "rnn" else {}
-    given = settings.task()
-    task = Task(space, given.probe, {**given.proxies, **views}, settings.seed)
-    members: list[Member] = [(e.key, e.architecture, benchmark.sign * e.value) for e in benchmark.entries]
-    members += [(d.key, d.architecture, None) for d in benchmark.diverged.values()]
+    task = Task(space, settings.probe, {**settings.measured(), **views}, settings.seed)
+    members: list[Member] = [
+        (m.key, m.architecture, benchmark.sign * m.value if isinstance(m, Entry) else None) for m in benchmark.members
+    ]
     trials = [Trial(architecture) for _, architecture, _ in members]
     with Journal(folder, settings.identity) as journal, Evaluator(task) as evaluator:
         answers = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
-        task = evaluator.task
     scores = {label: {one.key: one.scores[label].value for one in answers} for label in task.proxies}
     if space.name == "bert":
         scores["hidden x layers"] = {key: float(a.hidden_size * len(a.layers)) for key, a, _ in members}

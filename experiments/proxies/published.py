@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["PUBLISHED", "SOURCES", "Claim"]
+__all__ = ["PUBLISHED", "RESULTS", "SOURCES", "Claim"]
+
+#: where committed results go
+RESULTS = Path(__file__).parent / "results"
 
 #: short name -> the work that a figure is from
 SOURCES = {

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.guard import guarded
-from experiments.proxies.published import PUBLISHED, SOURCES
+from experiments.proxies.published import PUBLISHED, RESULTS, SOURCES
 from nas import judge
 from nas.core.files import write_text
 from nas.report import plots
 from nas.report.render import render
-from nas.report.tables import estimate
+from nas.report.tables import estimate, point
 
 __all__ = ["RESULTS", "best_of_three", "context", "figure", "main", "read_data", "report"]
-
-RESULTS = Path(__file__).parent / "results"
 
 _FILES = ("fitness", "survival", "variation", "tables", "evolved")
 
@@ -126,12 +124,12 @@ def _table(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
                 label,
                 said,
                 estimate(whole),
-                _number(whole, "rho"),
-                _number(trained, "tau") if data["diverged"] else "",
-                _number(whole, "tie_broken"),
+                point(whole, "rho"),
+                point(trained, "tau") if data["diverged"] else "",
+                point(whole, "tie_broken"),
                 f"{judged['distinct']:,}",
-                _number(judged["like_size"], "tau"),
-                _number(judged["given_size"], "tau"),
+                point(judged["like_size"], "tau"),
+                point(judged["given_size"], "tau"),
                 *(f"{top[what]:,.0f}" if top else "n/a" for what in ("best_rank", "median_rank")),
                 f"{judged['milliseconds_scoring']:.1f}",
                 differs,
@@ -183,18 +181,13 @@ def _said(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _number(judged: Mapping[str, Any] | None, of: str) -> str:
-    value = None if judged is None else judged[of]
-    return "n/a" if value is None or value != value else f"{value:.3f}"
-
-
 def figure(data: Mapping[str, Any], path: Path) -> Path:
     """Draws the tie-broken tau of every proxy on every table with its interval, and published figures beside it."""
     tables = data["tables"]
     most = max(len(table["proxies"]) for table in tables.values())
     canvas, axes = plots.subplots(columns=len(tables), width=4.6, height=0.21 * most + 1.0)
     for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
-        rows = [item for item in _ordered(table) if _number(item[1]["agreement_all"], "tie_broken") != "n/a"][::-1]
+        rows = [item for item in _ordered(table) if point(item[1]["agreement_all"], "tie_broken") != "n/a"][::-1]
         for place, (label, judged) in enumerate(rows):
             whole = judged["agreement_all"]
             own = label.startswith("zeronas")

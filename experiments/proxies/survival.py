@@ -7,7 +7,6 @@ cells with the same fitness, on seeds that nothing was chosen on; the three fina
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from experiments.commands import search
 from experiments.guard import guarded
 from experiments.mini.pilot import WORKERS
 from experiments.paper.runs import composed
-from experiments.paper.tables import save
+from experiments.paper.tables import save, saved
+from experiments.proxies.published import RESULTS
 from nas.core.files import versions
 
 __all__ = ["METHODS", "RESULTS", "SEEDS", "main"]
 
-#: where committed results go
-RESULTS = Path(__file__).parent / "results"
 #: nothing was chosen on them
 SEEDS = (40, 41, 42, 43, 44, 45)
 #: the fitness, and three trainings of what it finds
@@ -45,7 +43,7 @@ METHODS: dict[str, tuple[str, ...]] = {
 def main() -> None:
     """Searches, trains and writes results/survival.json; what it holds already is not done again."""
     path = RESULTS / "survival.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    before = saved(path).get("runs", [])
     done = {(run["method"], run["seed"]): run for run in before}
     for seed in SEEDS:
         for method in METHODS:

@@ -6,22 +6,18 @@ rank; by default all.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import proxies
-from experiments.guard import guarded
+from experiments.guard import guarded, named
 from experiments.paper.metrics import Proxies
 from experiments.paper.runs import ranked, read_results
-from experiments.paper.tables import save
-from nas.core.errors import ZeronasError, did_you_mean
+from experiments.paper.tables import save, saved
+from experiments.proxies.published import RESULTS
 
 __all__ = ["RESULTS", "TABLES", "labelled", "main"]
-
-RESULTS = Path(__file__).parent / "results"
 
 #: table -> space, and overrides of the ranking
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -53,12 +49,9 @@ def labelled(table: str) -> Proxies:
 
 def main() -> None:
     """Ranks and writes results/tables.json; tables that are not asked for keep what the file holds."""
-    wanted = sys.argv[1:] or list(TABLES)
     path = RESULTS / "tables.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for name in wanted:
-        if name not in TABLES:
-            raise ZeronasError(f"unknown table {name!r}.{did_you_mean(name, TABLES)}")
+    found = saved(path)
+    for name in named(TABLES, "table"):
         space, overrides = TABLES[name]
         folder = ranked(f"tables_{name}", labelled(name), f"space={space}", f"benchmark={name}", *overrides,
                         "reference=views", group="proxies")  # fmt: skip

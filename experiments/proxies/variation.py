@@ -18,6 +18,7 @@ from scipy.stats import wilcoxon
 from experiments.guard import guarded
 from experiments.paper.runs import composed
 from experiments.paper.tables import save
+from experiments.proxies.published import RESULTS
 from nas import judge
 from nas.core import seeds
 from nas.core.files import versions
@@ -30,8 +31,6 @@ from nas.search.comparison import stat_topk
 from nas.settings import RankSettings, make
 
 __all__ = ["FINALISTS", "RESULTS", "SAMPLES", "SEEDS", "SIGNIFICANCE", "TABLES", "main"]
-
-RESULTS = Path(__file__).parent / "results"
 
 #: table -> overrides, and members that a seed draws to be scored with several samples
 TABLES: dict[str, tuple[tuple[str, ...], int]] = {

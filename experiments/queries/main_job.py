@@ -8,7 +8,6 @@ and trainings are resumable under ``runs``.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from experiments.commands import search
 from experiments.guard import guarded
 from experiments.mini.pilot import WORKERS
 from experiments.paper.runs import composed
-from experiments.paper.tables import save
+from experiments.paper.tables import save, saved
 from experiments.queries.pools import RESULTS
 from nas import judge
 from nas.core.files import versions
@@ -45,7 +44,7 @@ METHODS = {
 def main() -> None:
     """Searches, trains and writes results/main_job.json; what it holds already is not done again."""
     path = RESULTS / "main_job.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    before = saved(path).get("runs", [])
     done = {(run["method"], run["seed"]): run for run in before}
     for method in METHODS:
         for seed in SEEDS:

@@ -7,7 +7,6 @@ scores and truths from there. Settings of the surrogate were chosen on the even 
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.guard import guarded
+from experiments.guard import guarded, named
 from experiments.mini.pilot import even
 from experiments.paper.runs import composed
-from experiments.paper.tables import save
+from experiments.paper.tables import save, saved
 from nas import judge
 from nas.core.files import versions
 from nas.core.progress import Progress
@@ -181,7 +180,7 @@ def _starts(method: str, what: str) -> int:
 
 def _compared(name: str) -> None:
     path = RESULTS / f"{name}.json"
-    done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    done: dict[str, Any] = saved(path)
     rows = done.get("rows", {})
     for probe in range(PROBES):
         space, benchmark, scores = scored(name, probe)
@@ -220,7 +219,7 @@ def _line(rows: Mapping[str, Any], what: str) -> str:
 
 def main() -> None:
     """Compares on both tables, or on those named."""
-    for name in sys.argv[1:] or TABLES:
+    for name in named(TABLES, "table"):
         _compared(name)
 
 
