@@ -1,7 +1,7 @@
 """Every member of the four tables scored once for each probe seed, so that all systems read the same scores.
 
-Scores are kept under ``runs/search_systems`` and are resumable. ``python -m experiments.search_systems.scores`` computes
-them all; the comparison does so itself where they are missing.
+Scores are kept under ``runs/search_systems`` and are resumable. ``python -m experiments.search_systems.scores``
+computes them all; the comparison does so itself where they are missing.
 """
 
 from __future__ import annotations

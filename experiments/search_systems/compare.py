@@ -1,0 +1,211 @@
+"""``python -m experiments.search_systems.compare``: every system on every table, on paired seeds.
+
+Each row is one search: a system on a pool, under one of ``PROBES`` seeds of the scores and one of ``STARTS`` seeds of
+the search. Rows are kept as they come under ``runs/search_systems``, so the command goes on where it stopped; arguments
+name tables. ``workers=N`` before them sets the number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from experiments.guard import guarded, named
+from experiments.paper.tables import save
+from experiments.queries.pools import Spread, asked
+from experiments.search_systems.scores import PROBES, TABLES, Known, Scored, scored
+from experiments.search_systems.systems import SYSTEMS, TOPS, labels_of
+from nas import judge, search
+from nas.core.files import versions
+from nas.engine.pools import BenchmarkPool
+from nas.engine.trials import PROXIES, TRUTH, Measure, Result
+from nas.truth.measures import TableTruth
+
+__all__ = ["AT", "MOST", "POOLS", "RESULTS", "STARTS", "main", "searched", "summed"]
+
+#: where committed results go
+RESULTS = Path(__file__).parent / "results"
+
+#: queries at which results are told, and that a search may make at most
+AT = (10, 20, 50, 100)
+MOST = AT[-1]
+#: seeds of the search for each probe seed: 30 pairs together
+STARTS = 10
+#: which members of a table are searched
+POOLS = ("all", "without its best")
+
+
+class Pool:
+    """The members of a table that are searched, those that diverged among them, and where a truth stands.
+
+    Attributes:
+        best: the best truth, higher is better.
+        worst: what counts until a search has a truth: the worst that a member has.
+    """
+
+    def __init__(self, table: Scored, what: str) -> None:
+        benchmark = table.benchmark
+        without = {benchmark.best.key} if what == "without its best" else set()
+        self.table = table
+        self.members = [member.architecture for member in benchmark.members if member.key not in without]
+        self.truths = [self._truth(a.key) for a in self.members]
+        self.sorted = np.sort([value for value in self.truths if value > -math.inf])[::-1]
+        self.best, self.worst = float(self.sorted[0]), float(self.sorted[-1])
+
+    def _truth(self, key: str) -> float:
+        entry = self.table.benchmark.by_key.get(key)
+        return -math.inf if entry is None else self.table.benchmark.sign * entry.value
+
+    def rank(self, truth: float) -> int:
+        """Returns 1 for the best."""
+        return 1 + int((self.sorted > truth).sum())
+
+    def told(self, best: Sequence[float]) -> dict[str, list[float]]:
+        """Returns regret and rank of the best truth so far, query by query."""
+        known = [max(value, self.worst) for value in best]
+        return {"regret": [self.best - value for value in known], "rank": [float(self.rank(value)) for value in known]}
+
+
+@cache
+def pool_of(table: str, probe: int, what: str) -> Pool:
+    """Returns a pool; the scores of a table are read once in each process."""
+    return Pool(_table(table, probe), what)
+
+
+@cache
+def _table(table: str, probe: int) -> Scored:
+    return scored(table, probe)
+
+
+def best_by_cost(results: Sequence[Result]) -> list[float]:
+    """Returns the best truth after 1, 2, .. ``MOST`` whole trainings; truths at a share cost that share.
+
+    Only a whole training counts as a find; what was spent on others is spent. A search that stops early keeps its best.
+    """
+    best = np.full(MOST, -math.inf)
+    spent = 0.0
+    for result in results:
+        if result.trial.measure != TRUTH:
+            continue
+        spent += result.cost
+        at = max(1, math.ceil(spent - 1e-9))
+        if result.trial.fidelity >= 1 and result.truth is not None and at <= MOST:
+            best[at - 1 :] = np.maximum(best[at - 1 :], result.truth.fitness)
+    return best.tolist()
+
+
+def searched(table: str, what: str, name: str, probe: int, start: int) -> dict[str, list[float]]:
+    """Returns regret and rank, query by query, of one search."""
+    pool = pool_of(table, probe, what)
+    if name in TOPS:
+        return _top(pool, name)
+    system = SYSTEMS[name]
+    labels = [*labels_of(pool.table, system.given), *(pool.table.views if system.views else ())]
+    closed, seed = BenchmarkPool(pool.table.space, pool.members), 100 * probe + start
+    if system.searcher == "spread":
+        searcher: search.Searcher = Spread(closed, seed)
+    else:
+        searcher = search.get(system.searcher, closed, seed, **system.options)
+    measures: dict[str, Measure] = {PROXIES: Known(pool.table.scores, labels), TRUTH: TableTruth(pool.table.benchmark)}
+    members = len(pool.members)
+    results = asked(searcher, measures, {PROXIES: members, TRUTH: min(MOST, members)}, members)
+    return pool.told(best_by_cost(results))
+
+
+def _top(pool: Pool, name: str) -> dict[str, list[float]]:
+    """Returns what querying the proxy's best gives, expected over the orders of ties."""
+    labels = labels_of(pool.table, TOPS[name])
+    columns = [[pool.table.scores[a.key].scores[label].fitness for a in pool.members] for label in labels]
+    # AZ-NAS's sum of the logarithms of ranks, where there are several
+    places = [rankdata([-value for value in column]) for column in columns]
+    fitness = columns[0] if len(columns) == 1 else (-np.log(np.array(places)).sum(axis=0)).tolist()
+    floored = [max(value, pool.worst) for value in pool.truths]
+    most = min(MOST, len(pool.members))
+    regret = judge.ranked_regret(fitness, [pool.best - value for value in floored], most)
+    rank = judge.ranked_regret(fitness, [float(pool.rank(value)) for value in floored], most)
+    return {"regret": regret, "rank": rank}
+
+
+def _rows(table: str) -> Iterator[tuple[str, str, str, int, int]]:
+    for what in POOLS:
+        for name in (*TOPS, *SYSTEMS):
+            for probe in PROBES:
+                for start in range(1 if name in TOPS else STARTS):
+                    yield table, what, name, probe, start
+
+
+def _row(row: tuple[str, str, str, int, int]) -> dict[str, Any]:
+    found = searched(*row)
+    return {"row": list(row), **{what: [float(f"{v:.6g}") for v in values] for what, values in found.items()}}
+
+
+def _kept(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.endswith("}")]  # a torn last line is computed again
+    return {tuple(row["row"]): row for row in rows}
+
+
+def summed(rows: Mapping[tuple[Any, ...], Mapping[str, Any]], table: str) -> dict[str, Any]:
+    """Returns pool -> system -> what is committed of its searches.
+
+    That is regret and rank of each pair of seeds (probe after probe) at each of ``AT``, and the mean regret with its
+    standard error query by query. A top has one row for each probe, which stands for all searches of that probe.
+    """
+    found: dict[str, Any] = {}
+    for what in POOLS:
+        for name in (*TOPS, *SYSTEMS):
+            keys = [(table, what, name, p, 0 if name in TOPS else s) for p in PROBES for s in range(STARTS)]
+            these = [rows[key] for key in keys if key in rows]
+            if len(these) < len(keys):
+                continue  # not yet done
+            curves = np.array([row["regret"] for row in these])
+            error = curves.std(axis=0, ddof=1) / math.sqrt(len(curves))
+            found.setdefault(what, {})[name] = {
+                **{value: [[row[value][n - 1] for n in AT] for row in these] for value in ("regret", "rank")},
+                **({"no truth": [row["regret"][0] for row in these]} if name in TOPS else {}),
+                "curve": [float(f"{value:.4g}") for value in curves.mean(axis=0)],
+                "error": [float(f"{value:.4g}") for value in error],
+            }
+    return found
+
+
+def main() -> None:
+    """Runs what is missing on the tables named, or on all, and writes results/TABLE.json."""
+    workers = 1
+    if len(sys.argv) > 1 and sys.argv[1].startswith("workers="):
+        workers = int(sys.argv.pop(1).removeprefix("workers="))
+    for table in named(TABLES, "table"):
+        for probe in PROBES:
+            scored(table, probe, workers)
+        path = Path("runs") / "search_systems" / f"{table}.jsonl"
+        done = _kept(path)
+        wanted = [row for row in _rows(table) if row not in done]
+        with path.open("a", encoding="utf-8") as file, ProcessPoolExecutor(workers) as processes:
+            for row in processes.map(_row, wanted):
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                done[tuple(row["row"])] = row
+        benchmark = scored(table, PROBES[0]).benchmark
+        told = {
+            "members": {what: len(pool_of(table, PROBES[0], what).members) for what in POOLS},
+            "entries": {what: len(pool_of(table, PROBES[0], what).sorted) for what in POOLS},
+            "unit": benchmark.unit,
+            "metric": benchmark.metric,
+            "shares": list(benchmark.shares),
+        }
+        save(RESULTS / f"{table}.json", {**told, "pools": summed(done, table), "versions": versions()})
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,67 @@
+"""The systems compared: a searcher, its options, and the proxies that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from experiments.search_systems.scores import METRICS, Scored
+
+__all__ = ["SYSTEMS", "TOPS", "System", "labels_of"]
+
+#: what a system is given: the field's own metric of the space, the project's own fitness, all of ``METRICS``, or HNAS's
+#: two
+Given = Literal["field", "zeronas", "all", "hnas"]
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the comparison.
+
+    Attributes:
+        searcher, options: by name, as on the command line.
+        given: which proxies the run has, the first being the fitness.
+        views: whether a surrogate's views are scored beside them.
+    """
+
+    searcher: str
+    given: Given = "field"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    views: bool = False
+
+
+#: name -> system that asks for truths; options are the published ones, or the defaults here
+SYSTEMS: dict[str, System] = {
+    "random": System("random", options={"of": "truth"}),
+    "ageing evolution": System("evolution", options={"of": "truth", "population": 20, "tournament": 5}),
+    "local search": System("local", options={"of": "truth"}),
+    "zero_cost": System("zero_cost"),
+    "zero_cost, zeronas": System("zero_cost", "zeronas"),
+    "bananas": System("bananas"),
+    "bayes": System("bayes", views=True),
+    "bayes, zeronas": System("bayes", "zeronas", views=True),
+    "spread (control)": System("spread", views=True),
+    "robot": System("robot", "all"),
+    "robot, ranks": System("robot", "all", {"normalise": "rank"}),
+    "hnas": System("hnas", "hnas", {"metric": "grad_norm", "condition": "ntk_condition"}),
+    "proxybo": System("proxybo", "all"),
+    "r_mf_nas": System("r_mf_nas"),
+    "halving": System("halving"),
+    "optuna tpe": System("optuna", options={"sampler": "tpe", "of": "truth"}),
+    "optuna gp": System("optuna", options={"sampler": "gp", "of": "truth"}),
+}
+#: name -> proxies whose own top is queried, best first
+TOPS: dict[str, Given] = {"top by the field's metric": "field", "top by zeronas": "zeronas", "top by all, ranks": "all"}
+
+
+def labels_of(table: Scored, given: Given) -> Sequence[str]:
+    """Returns the labels of proxies that a system is given on a table."""
+    metrics = METRICS[table.space.name]
+    chosen: dict[Given, Sequence[str]] = {
+        "field": metrics[:1],
+        "zeronas": ("zeronas",),
+        "all": metrics,
+        "hnas": ("grad_norm", "ntk_condition"),
+    }
+    return chosen[given]
