@@ -1,0 +1,173 @@
+"""``python -m experiments.search_systems.report``: writes results/report.md and its figure of what was measured.
+
+The report's prose is ``templates/report.md.j2``; every number in it comes from the files of results.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from experiments.guard import guarded
+from experiments.search_systems.compare import AT, POOLS, RESULTS
+from experiments.search_systems.scores import METRICS, TABLES
+from experiments.search_systems.systems import SYSTEMS, TOPS
+from nas import judge
+from nas.core.files import write_text
+from nas.judge.effects import holm
+from nas.report import plots
+from nas.report.render import render
+
+__all__ = ["RESULTS", "better", "context", "figure", "main", "read_data", "report", "winners"]
+
+#: what is drawn of each table; the others would hide each other
+_DRAWN = (
+    *("random", "top by the field's metric", "ageing evolution", "local search", "bananas", "bayes", "bayes, zeronas"),
+    *("robot", "proxybo"),
+)
+_LEVEL = 0.05
+
+
+def read_data() -> dict[str, Any]:
+    """Returns what the report is made of, by file."""
+    return {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in TABLES}
+
+
+def report(data: Mapping[str, Any]) -> str:
+    """Returns the report of what ``read_data`` gives."""
+    return render("experiments.search_systems", "report.md.j2", context(data))
+
+
+def context(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the template shows, out of the data: values, and cells of tables as text."""
+    return {
+        "at": [str(n) for n in AT],
+        "tables": [_table(name, data[name]) for name in TABLES],
+        "best": [_best(name, data[name]) for name in TABLES],
+        "metrics": {space: ", ".join(labels) for space, labels in METRICS.items()},
+        "versions": {name: data[name]["versions"] for name in TABLES},
+    }
+
+
+def better(systems: Mapping[str, Any], than: str, at: int) -> dict[str, tuple[float, float]]:
+    """Returns system -> mean difference of its regret to another's, and p, at one of ``AT``.
+
+    p is of a two-sided Wilcoxon signed-rank test over pairs of seeds, corrected after Holm for all systems; 1 where all
+    pairs are equal.
+    """
+    others = {name: one for name, one in systems.items() if name != than}
+    told = {name: np.subtract(_column(one, at), _column(systems[than], at)) for name, one in others.items()}
+    raw = [float(wilcoxon(gap).pvalue) if np.any(gap) else 1.0 for gap in told.values()]
+    corrected = holm(raw)
+    return {name: (float(told[name].mean()), p) for name, p in zip(told, corrected, strict=True)}
+
+
+def _column(system: Mapping[str, Any], at: int, value: str = "regret") -> list[float]:
+    return [row[AT.index(at)] for row in system[value]]
+
+
+def winners(systems: Mapping[str, Any], at: int) -> list[str]:
+    """Returns the system of the least mean regret, and behind it those that it is not significantly better than."""
+    means = {name: float(np.mean(_column(one, at))) for name, one in systems.items()}
+    first = min(means, key=lambda name: means[name])
+    beaten = {name for name, (gap, p) in better(systems, first, at).items() if gap > 0 and p < _LEVEL}
+    return [first, *(name for name in sorted(means, key=lambda name: means[name]) if name not in {first, *beaten})]
+
+
+def _best(name: str, data: Mapping[str, Any]) -> list[list[str]]:
+    rows = []
+    for what in POOLS:
+        systems = data["pools"][what]
+        for at in AT:
+            first, *others = winners(systems, at)
+            mean, _, error = judge.mean_and_error(_column(systems[first], at))
+            rows.append([name, what, str(at), first, f"{mean:.3g} +- {error:.2g}", ", ".join(others) or "none"])
+    return rows
+
+
+def _table(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "unit": data["unit"],
+        "metric": data["metric"],
+        "pools": [
+            {"what": what, "members": data["members"][what], "rows": _rows(data["pools"][what])} for what in POOLS
+        ],
+    }
+
+
+def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
+    tops = [name for name in TOPS if name in systems]
+    rows = []
+    against_random = [better(systems, "random", at) for at in AT]
+    lead = [min(tops, key=lambda name: float(np.mean(_column(systems[name], at)))) for at in AT]
+    against_top = [better(systems, top, at) for top, at in zip(lead, AT, strict=True)]
+    for name in (*TOPS, *SYSTEMS):
+        if name not in systems:
+            continue
+        one = systems[name]
+        cells = [name]
+        if "no truth" in one:
+            mean, _, error = judge.mean_and_error(one["no truth"])
+            cells.append(f"{mean:.3g} +- {error:.2g}")
+        else:
+            cells.append("")
+        for place, at in enumerate(AT):
+            mean, _, error = judge.mean_and_error(_column(one, at))
+            rank, _, around = judge.mean_and_error(_column(one, at, "rank"))
+            marks = [
+                _mark(against_random[place].get(name), "r"),
+                _mark(against_top[place].get(name), "t"),
+            ]
+            cells.append(f"{mean:.3g} +- {error:.2g} / {rank:.1f} +- {around:.1f} {''.join(marks)}".strip())
+        rows.append(cells)
+    return rows
+
+
+def _mark(found: tuple[float, float] | None, letter: str) -> str:
+    """Returns +r, say, for significantly better than what r stands for, -r for worse, else nothing."""
+    if found is None or found[1] >= _LEVEL or found[0] == 0:
+        return ""
+    return f"+{letter}" if found[0] < 0 else f"-{letter}"
+
+
+def figure(data: Mapping[str, Any], path: Path) -> None:
+    """Draws mean regret against queries, with its standard error, one panel for each table and pool."""
+    drawn, axes = plots.subplots(len(TABLES), len(POOLS), width=4.2, height=3.4)
+    for column, name in enumerate(TABLES):
+        for row, what in enumerate(POOLS):
+            ax, systems = axes[row][column], data[name]["pools"][what]
+            for place, system in enumerate(one for one in _DRAWN if one in systems):
+                curve, error = np.array(systems[system]["curve"]), np.array(systems[system]["error"])
+                queries = np.arange(1, len(curve) + 1)
+                colour = plots.COLOURS[place % len(plots.COLOURS)]
+                style = "-" if place < len(plots.COLOURS) else "--"
+                ax.plot(queries, curve, style, color=colour, linewidth=1.4, label=system)
+                ax.fill_between(queries, curve - error, curve + error, color=colour, alpha=0.15, linewidth=0)
+            ax.set_xscale("log")
+            ax.set_yscale("symlog", linthresh=0.02)
+            ax.set_ylim(bottom=0)
+            ax.set_title(f"{name}, {what}", fontsize=9)
+            ax.set_xlabel("queries", fontsize=8)
+            ax.set_ylabel(f"regret ({data[name]['unit']})", fontsize=8)
+            ax.tick_params(labelsize=7)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    plots.save(drawn, path)
+
+
+def main() -> None:
+    """Writes results/report.md and results/convergence.png."""
+    data = read_data()
+    write_text(RESULTS / "report.md", report(data))
+    figure(data, RESULTS / "convergence.png")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
