@@ -1,7 +1,6 @@
 """``python -m experiments.search_systems.compare``: every system on every table, on paired seeds.
 
-Each row is one search: a system on a pool, under one of ``PROBES`` seeds of the scores and one of ``STARTS`` seeds of
-the search. Rows are kept as they come under ``runs/search_systems``, so the command goes on where it stopped; arguments
+Each row is one search: a system on a pool, under one of ``PROBES`` seeds of the scores and one seed of the search. Rows are kept as they come under ``runs/search_systems``, so the command goes on where it stopped; arguments
 name tables. ``workers=N`` before them sets the number of processes.
 """
 
@@ -30,7 +29,7 @@ from nas.engine.pools import BenchmarkPool
 from nas.engine.trials import PROXIES, TRUTH, Measure, Result
 from nas.truth.measures import TableTruth
 
-__all__ = ["AT", "MOST", "POOLS", "RESULTS", "STARTS", "main", "searched", "summed"]
+__all__ = ["AT", "MOST", "PAIRS", "POOLS", "RESULTS", "main", "searched", "seeds_of", "summed"]
 
 #: where committed results go
 RESULTS = Path(__file__).parent / "results"
@@ -38,8 +37,8 @@ RESULTS = Path(__file__).parent / "results"
 #: queries at which results are told, and that a search may make at most
 AT = (10, 20, 50, 100)
 MOST = AT[-1]
-#: seeds of the search for each probe seed: 30 pairs together
-STARTS = 10
+#: searches of each system on a pool, shared out over the table's probe seeds
+PAIRS = 30
 #: which members of a table are searched
 POOLS = ("all", "without its best")
 
@@ -135,11 +134,17 @@ def _top(pool: Pool, name: str) -> dict[str, list[float]]:
     return {"regret": regret, "rank": rank}
 
 
+def seeds_of(table: str) -> list[tuple[int, int]]:
+    """Returns the seeds of the scores and of the search, of each of the ``PAIRS``."""
+    probes = PROBES[table]
+    return [(probe, start) for probe in probes for start in range(PAIRS // len(probes))]
+
+
 def _rows(table: str) -> Iterator[tuple[str, str, str, int, int]]:
     for what in POOLS:
         for name in (*TOPS, *SYSTEMS):
-            for probe in PROBES:
-                for start in range(1 if name in TOPS else STARTS):
+            for probe, start in seeds_of(table):
+                if name not in TOPS or start == 0:
                     yield table, what, name, probe, start
 
 
@@ -165,7 +170,7 @@ def summed(rows: Mapping[tuple[Any, ...], Mapping[str, Any]], table: str) -> dic
     found: dict[str, Any] = {}
     for what in POOLS:
         for name in (*TOPS, *SYSTEMS):
-            keys = [(table, what, name, p, 0 if name in TOPS else s) for p in PROBES for s in range(STARTS)]
+            keys = [(table, what, name, p, 0 if name in TOPS else s) for p, s in seeds_of(table)]
             these = [rows[key] for key in keys if key in rows]
             if len(these) < len(keys):
                 continue  # not yet done
@@ -186,7 +191,7 @@ def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1].startswith("workers="):
         workers = int(sys.argv.pop(1).removeprefix("workers="))
     for table in named(TABLES, "table"):
-        for probe in PROBES:
+        for probe in PROBES[table]:
             scored(table, probe, workers)
         path = Path("runs") / "search_systems" / f"{table}.jsonl"
         done = _kept(path)
@@ -196,10 +201,10 @@ def main() -> None:
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 done[tuple(row["row"])] = row
-        benchmark = scored(table, PROBES[0]).benchmark
+        benchmark = scored(table, PROBES[table][0]).benchmark
         told = {
-            "members": {what: len(pool_of(table, PROBES[0], what).members) for what in POOLS},
-            "entries": {what: len(pool_of(table, PROBES[0], what).sorted) for what in POOLS},
+            "members": {what: len(pool_of(table, PROBES[table][0], what).members) for what in POOLS},
+            "entries": {what: len(pool_of(table, PROBES[table][0], what).sorted) for what in POOLS},
             "unit": benchmark.unit,
             "metric": benchmark.metric,
             "shares": list(benchmark.shares),

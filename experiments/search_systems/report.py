@@ -15,8 +15,8 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from experiments.guard import guarded
-from experiments.search_systems.compare import AT, POOLS, RESULTS
-from experiments.search_systems.scores import METRICS, TABLES
+from experiments.search_systems.compare import AT, PAIRS, POOLS, RESULTS
+from experiments.search_systems.scores import METRICS, PROBES, TABLES
 from experiments.search_systems.systems import SYSTEMS, TOPS
 from nas import judge
 from nas.core.files import write_text
@@ -48,6 +48,8 @@ def context(data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the template shows, out of the data: values, and cells of tables as text."""
     return {
         "at": [str(n) for n in AT],
+        "pairs": PAIRS,
+        "probes": {name: len(probes) for name, probes in PROBES.items()},
         "tables": [_table(name, data[name]) for name in TABLES],
         "best": [_best(name, data[name]) for name in TABLES],
         "metrics": {space: ", ".join(labels) for space, labels in METRICS.items()},
