@@ -1,7 +1,8 @@
 """``python -m experiments.search_systems.compare``: every system on every table, on paired seeds.
 
-Each row is one search: a system on a pool, under one of ``PROBES`` seeds of the scores and one seed of the search. Rows are kept as they come under ``runs/search_systems``, so the command goes on where it stopped; arguments
-name tables. ``workers=N`` before them sets the number of processes.
+Each row is one search: a system on a pool, under one seed of the scores and one of the search. Rows are kept as they
+come under ``runs/search_systems``, so the command goes on where it stopped; arguments name tables. ``workers=N`` before
+them sets the number of processes.
 """
 
 from __future__ import annotations
