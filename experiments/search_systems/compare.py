@@ -115,6 +115,8 @@ def searched(table: str, what: str, name: str, probe: int, start: int) -> dict[s
         searcher: search.Searcher = Spread(closed, seed)
     else:
         searcher = search.get(system.searcher, closed, seed, **system.options)
+    searcher.shares = pool.table.benchmark.shares
+    searcher.prepare(labels)
     measures: dict[str, Measure] = {PROXIES: Known(pool.table.scores, labels), TRUTH: TableTruth(pool.table.benchmark)}
     members = len(pool.members)
     results = asked(searcher, measures, {PROXIES: members, TRUTH: min(MOST, members)}, members)

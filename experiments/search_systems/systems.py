@@ -31,13 +31,15 @@ class System:
     views: bool = False
 
 
+#: with 100 truths a population of 64 or 100 would be little more than its start
+_YOUNG = {"population": 20, "tournament": 5}
 #: name -> system that asks for truths; options are the published ones, or the defaults here
 SYSTEMS: dict[str, System] = {
     "random": System("random", options={"of": "truth"}),
-    "ageing evolution": System("evolution", options={"of": "truth", "population": 20, "tournament": 5}),
+    "ageing evolution": System("evolution", options={"of": "truth", **_YOUNG}),
     "local search": System("local", options={"of": "truth"}),
-    "zero_cost": System("zero_cost"),
-    "zero_cost, zeronas": System("zero_cost", "zeronas"),
+    "zero_cost": System("zero_cost", options=_YOUNG),
+    "zero_cost, zeronas": System("zero_cost", "zeronas", _YOUNG),
     "bananas": System("bananas"),
     "bayes": System("bayes", views=True),
     "bayes, zeronas": System("bayes", "zeronas", views=True),
