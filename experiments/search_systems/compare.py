@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -103,23 +104,40 @@ def best_by_cost(results: Sequence[Result]) -> list[float]:
     return best.tolist()
 
 
-def searched(table: str, what: str, name: str, probe: int, start: int) -> dict[str, list[float]]:
-    """Returns regret and rank, query by query, of one search."""
+def searched(table: str, what: str, name: str, probe: int, start: int) -> dict[str, Any]:
+    """Returns regret and rank at each of ``AT`` (None where the system is not run with that budget) of one system.
+
+    Where one search tells of all budgets, "curve" is its regret, query by query.
+    """
     pool = pool_of(table, probe, what)
     if name in TOPS:
-        return _top(pool, name)
-    system = SYSTEMS[name]
-    labels = [*labels_of(pool.table, system.given), *(pool.table.views if system.views else ())]
-    closed, seed = BenchmarkPool(pool.table.space, pool.members), 100 * probe + start
+        told = _top(pool, name)
+    elif budgets := SYSTEMS[name].budgets:
+        ends = {n: _run(pool, name, 100 * probe + start, n) for n in budgets}
+        return {
+            value: [float(f"{ends[n][value][n - 1]:.6g}") if n in ends else None for n in AT]
+            for value in ("regret", "rank")
+        }
+    else:
+        told = _run(pool, name, 100 * probe + start, MOST)
+    found: dict[str, Any] = {value: [float(f"{told[value][n - 1]:.6g}") for n in AT] for value in ("regret", "rank")}
+    return {**found, "curve": [float(f"{value:.6g}") for value in told["regret"]]}
+
+
+def _run(pool: Pool, name: str, seed: int, queries: int) -> dict[str, list[float]]:
+    """Returns regret and rank, query by query, of one search."""
+    system, table = SYSTEMS[name], pool.table
+    labels = [*labels_of(table, system.given), *(table.views if system.views else ())]
+    closed = BenchmarkPool(table.space, pool.members)
     if system.searcher == "spread":
         searcher: search.Searcher = Spread(closed, seed)
     else:
         searcher = search.get(system.searcher, closed, seed, **system.options)
-    searcher.shares = pool.table.benchmark.shares
+    searcher.shares = table.benchmark.shares
     searcher.prepare(labels)
-    measures: dict[str, Measure] = {PROXIES: Known(pool.table.scores, labels), TRUTH: TableTruth(pool.table.benchmark)}
+    measures: dict[str, Measure] = {PROXIES: Known(table.scores, labels), TRUTH: TableTruth(table.benchmark)}
     members = len(pool.members)
-    results = asked(searcher, measures, {PROXIES: members, TRUTH: min(MOST, members)}, members)
+    results = asked(searcher, measures, {PROXIES: members, TRUTH: min(queries, members)}, members)
     return pool.told(best_by_cost(results))
 
 
@@ -143,17 +161,15 @@ def seeds_of(table: str) -> list[tuple[int, int]]:
     return [(probe, start) for probe in probes for start in range(PAIRS // len(probes))]
 
 
-def _rows(table: str) -> Iterator[tuple[str, str, str, int, int]]:
-    for what in POOLS:
+def _rows(table: str, what: str) -> Iterator[tuple[str, str, str, int, int]]:
+    for probe, start in seeds_of(table):
         for name in (*TOPS, *SYSTEMS):
-            for probe, start in seeds_of(table):
-                if name not in TOPS or start == 0:
-                    yield table, what, name, probe, start
+            if name not in TOPS or start == 0:
+                yield table, what, name, probe, start
 
 
 def _row(row: tuple[str, str, str, int, int]) -> dict[str, Any]:
-    found = searched(*row)
-    return {"row": list(row), **{what: [float(f"{v:.6g}") for v in values] for what, values in found.items()}}
+    return {"row": list(row), **searched(*row)}
 
 
 def _kept(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -177,14 +193,15 @@ def summed(rows: Mapping[tuple[Any, ...], Mapping[str, Any]], table: str) -> dic
             these = [rows[key] for key in keys if key in rows]
             if len(these) < len(keys):
                 continue  # not yet done
-            curves = np.array([row["regret"] for row in these])
-            error = curves.std(axis=0, ddof=1) / math.sqrt(len(curves))
-            found.setdefault(what, {})[name] = {
-                **{value: [[row[value][n - 1] for n in AT] for row in these] for value in ("regret", "rank")},
-                **({"no truth": [row["regret"][0] for row in these]} if name in TOPS else {}),
-                "curve": [float(f"{value:.4g}") for value in curves.mean(axis=0)],
-                "error": [float(f"{value:.4g}") for value in error],
-            }
+            one: dict[str, Any] = {value: [row[value] for row in these] for value in ("regret", "rank")}
+            if "curve" in these[0]:
+                curves = np.array([row["curve"] for row in these])
+                error = curves.std(axis=0, ddof=1) / math.sqrt(len(curves))
+                one["curve"] = [float(f"{value:.4g}") for value in curves.mean(axis=0)]
+                one["error"] = [float(f"{value:.4g}") for value in error]
+            if name in TOPS:
+                one["no truth"] = [row["curve"][0] for row in these]
+            found.setdefault(what, {})[name] = one
     return found
 
 
@@ -193,12 +210,13 @@ def main() -> None:
     workers = 1
     if len(sys.argv) > 1 and sys.argv[1].startswith("workers="):
         workers = int(sys.argv.pop(1).removeprefix("workers="))
-    for table in named(TABLES, "table"):
+    tables = named(TABLES, "table")
+    for what, table in product(POOLS, tables):
         for probe in PROBES[table]:
             scored(table, probe, workers)
         path = Path("runs") / "search_systems" / f"{table}.jsonl"
         done = _kept(path)
-        wanted = [row for row in _rows(table) if row not in done]
+        wanted = [row for row in _rows(table, what) if row not in done]
         with path.open("a", encoding="utf-8") as file, ProcessPoolExecutor(workers) as processes:
             for row in processes.map(_row, wanted):
                 file.write(json.dumps(row) + "\n")
@@ -206,8 +224,7 @@ def main() -> None:
                 done[tuple(row["row"])] = row
         benchmark = scored(table, PROBES[table][0]).benchmark
         told = {
-            "members": {what: len(pool_of(table, PROBES[table][0], what).members) for what in POOLS},
-            "entries": {what: len(pool_of(table, PROBES[table][0], what).sorted) for what in POOLS},
+            "members": {one: len(pool_of(table, PROBES[table][0], one).members) for one in POOLS},
             "unit": benchmark.unit,
             "metric": benchmark.metric,
             "shares": list(benchmark.shares),

@@ -63,7 +63,8 @@ def better(systems: Mapping[str, Any], than: str, at: int) -> dict[str, tuple[fl
     p is of a two-sided Wilcoxon signed-rank test over pairs of seeds, corrected after Holm for all systems; 1 where all
     pairs are equal.
     """
-    others = {name: one for name, one in systems.items() if name != than}
+    place = AT.index(at)
+    others = {name: one for name, one in systems.items() if name != than and one["regret"][0][place] is not None}
     told = {name: np.subtract(_column(one, at), _column(systems[than], at)) for name, one in others.items()}
     raw = [float(wilcoxon(gap).pvalue) if np.any(gap) else 1.0 for gap in told.values()]
     corrected = holm(raw)
@@ -76,7 +77,8 @@ def _column(system: Mapping[str, Any], at: int, value: str = "regret") -> list[f
 
 def winners(systems: Mapping[str, Any], at: int) -> list[str]:
     """Returns the system of the least mean regret, and behind it those that it is not significantly better than."""
-    means = {name: float(np.mean(_column(one, at))) for name, one in systems.items()}
+    run = {name: _column(one, at) for name, one in systems.items() if one["regret"][0][AT.index(at)] is not None}
+    means = {name: float(np.mean(values)) for name, values in run.items()}
     first = min(means, key=lambda name: means[name])
     beaten = {name for name, (gap, p) in better(systems, first, at).items() if gap > 0 and p < _LEVEL}
     return [first, *(name for name in sorted(means, key=lambda name: means[name]) if name not in {first, *beaten})]
@@ -121,6 +123,9 @@ def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
         else:
             cells.append("")
         for place, at in enumerate(AT):
+            if one["regret"][0][place] is None:
+                cells.append("")
+                continue
             mean, _, error = judge.mean_and_error(_column(one, at))
             rank, _, around = judge.mean_and_error(_column(one, at, "rank"))
             marks = [
@@ -140,12 +145,22 @@ def _mark(found: tuple[float, float] | None, letter: str) -> str:
 
 
 def figure(data: Mapping[str, Any], path: Path) -> None:
-    """Draws mean regret against queries, with its standard error, one panel for each table and pool."""
+    """Draws mean regret against queries, with its standard error, one panel for each table and pool.
+
+    What plans by its budget is a point for each budget it was run with.
+    """
     drawn, axes = plots.subplots(len(TABLES), len(POOLS), width=4.2, height=3.4)
     for column, name in enumerate(TABLES):
         for row, what in enumerate(POOLS):
             ax, systems = axes[row][column], data[name]["pools"][what]
             for place, system in enumerate(one for one in _DRAWN if one in systems):
+                if "curve" not in systems[system]:
+                    ran = [n for n in AT if systems[system]["regret"][0][AT.index(n)] is not None]
+                    ends = [float(np.mean(_column(systems[system], n))) for n in ran]
+                    ax.plot(
+                        ran, ends, "o:", color=plots.COLOURS[place % len(plots.COLOURS)], markersize=4, label=system
+                    )
+                    continue
                 curve, error = np.array(systems[system]["curve"]), np.array(systems[system]["error"])
                 queries = np.arange(1, len(curve) + 1)
                 colour = plots.COLOURS[place % len(plots.COLOURS)]

@@ -23,12 +23,15 @@ class System:
         searcher, options: by name, as on the command line.
         given: which proxies the run has, the first being the fitness.
         views: whether a surrogate's views are scored beside them.
+        budgets: where a search plans by its budget of truths, the budgets it is run with, each a search of its own. With
+            none, what it has after n truths does not hang on how many follow, and one search tells of all.
     """
 
     searcher: str
     given: Given = "field"
     options: Mapping[str, Any] = field(default_factory=dict)
     views: bool = False
+    budgets: tuple[int, ...] = ()
 
 
 #: with 100 truths a population of 64 or 100 would be little more than its start
@@ -44,12 +47,11 @@ SYSTEMS: dict[str, System] = {
     "bayes": System("bayes", views=True),
     "bayes, zeronas": System("bayes", "zeronas", views=True),
     "spread (control)": System("spread", views=True),
-    "robot": System("robot", "all"),
-    "robot, ranks": System("robot", "all", {"normalise": "rank"}),
-    "hnas": System("hnas", "hnas", {"metric": "grad_norm", "condition": "ntk_condition"}),
+    "robot": System("robot", "all", budgets=(20, 100)),
+    "hnas": System("hnas", "hnas", {"metric": "grad_norm", "condition": "ntk_condition"}, budgets=(20, 50)),
     "proxybo": System("proxybo", "all"),
-    "r_mf_nas": System("r_mf_nas"),
-    "halving": System("halving"),
+    "r_mf_nas": System("r_mf_nas", budgets=(10, 20, 50, 100)),
+    "halving": System("halving", budgets=(10, 20, 50, 100)),
     "optuna tpe": System("optuna", options={"sampler": "tpe", "of": "truth"}),
     "optuna gp": System("optuna", options={"sampler": "gp", "of": "truth"}),
 }
