@@ -23,8 +23,8 @@ class System:
         searcher, options: by name, as on the command line.
         given: which proxies the run has, the first being the fitness.
         views: whether a surrogate's views are scored beside them.
-        budgets: where a search plans by its budget of truths, the budgets it is run with, each a search of its own. With
-            none, what it has after n truths does not hang on how many follow, and one search tells of all.
+        budgets: where a search plans by its budget of truths: what it is run with, each a search of its own. With none,
+            what it has after n truths does not hang on how many follow, and one search tells of all.
     """
 
     searcher: str
