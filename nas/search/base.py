@@ -42,6 +42,7 @@ class Searcher(ABC):
 
     Attributes:
         comparator: how what was scored is to be compared, where the searcher compares at all; set before it is asked.
+        labels: of the run's proxies, once it heard them.
         shares: of a training, after which the truth is known; set before it is asked.
         measure: what its proposals are asked for: ``PROXIES``, or ``TRUTH``, unscored.
         fidelity: share of a training after which truths are taken.
@@ -65,6 +66,7 @@ class Searcher(ABC):
         self.comparator: Comparator = MEANS
         self.shares: Sequence[float] = (1.0,)
         self.measure = PROXIES
+        self.labels: tuple[str, ...] | None = None
         self._draws = 0
 
     def prepare(self, labels: Sequence[str]) -> None:
@@ -73,6 +75,7 @@ class Searcher(ABC):
         Raises:
             ZeronasError: they are not what the searcher needs.
         """
+        self.labels = tuple(labels)
 
     def ask(self, n: int, left: Left) -> list[Trial]:
         """Returns up to ``n`` trials; none when there is nothing more to ask.
@@ -100,6 +103,11 @@ class Searcher(ABC):
     def tell(self, results: Sequence[Result]) -> None:
         """Takes in the results of what was asked for, in the order asked."""
 
+    @property
+    def earliest(self) -> float:
+        """The earliest share of a training after which it asks for truths."""
+        return self.fidelity
+
     def notes(self) -> dict[str, Any]:
         """Returns what a report should tell of the search beyond what it asked for: numbers and words by name."""
         return {}
@@ -119,7 +127,7 @@ class Searcher(ABC):
         self.measure = TRUTH if of == "truth" else PROXIES
 
     def _heard(self, results: Sequence[Result]) -> list[Result]:
-        """Returns results by which proposals are compared: their fitness is the proxy's or, where it is asked, the truth.
+        """Returns results as proposals are compared by them: their fitness is the proxy's, or the truth where it is.
 
         What nothing is known of is left out.
         """

@@ -59,7 +59,6 @@ class CandidateSearch(Searcher):
     ) -> None:
         super().__init__(pool, seed)
         self.children, self.parents, self.together, self.fidelity = children, parents, together, fidelity
-        self._labels: tuple[str, ...] | None = None
         self._wanted = drawn if pool.size is None else pool.size  # to be scored before the next truth is asked for
         self._scored: dict[str, Result] = {}
         self._truths: dict[str, float] = {}
@@ -67,10 +66,6 @@ class CandidateSearch(Searcher):
         self._total = 0  # distinct truths that all of the budget affords
         self._held: tuple[int, list[str], Array] | None = None
         self._features: dict[str, Array] = {}
-
-    def prepare(self, labels: Sequence[str]) -> None:
-        """Takes the run's proxies as the scores that it looks at; without, all that it is told are."""
-        self._labels = tuple(labels)
 
     def ask(self, n: int, left: Left) -> list[Trial]:
         """Returns candidates to score until there are as many as wanted, then the truths of a round."""
@@ -141,24 +136,23 @@ class CandidateSearch(Searcher):
         return self._held[1], self._held[2]
 
     def _values(self, result: Result) -> list[float | None]:
-        labels = self._labels if self._labels is not None else [label for label in result.scores if label != TRUTH]
-        return [result.scores[label].value for label in labels]
+        return [result.scores[label].value for label in self._names]
 
     @property
-    def labels(self) -> list[str]:
-        """Labels of the scores that are looked at, in their order."""
-        if self._labels is not None:
-            return list(self._labels)
+    def _names(self) -> list[str]:
+        """Labels of the scores that are looked at: those of the run's proxies, else all that it was told of."""
+        if self.labels is not None:
+            return list(self.labels)
         first = next(iter(self._scored.values()), None)
         return [] if first is None else [label for label in first.scores if label != TRUTH]
 
-    def _column(self, label: str, what: str, labels: Sequence[str] | None = None) -> int:
+    def _column(self, label: str, what: str) -> int:
         """Returns the place of a label among the scores.
 
         Raises:
             ZeronasError: no proxy of the run has it.
         """
-        labels = self.labels if labels is None else list(labels)
+        labels = self._names
         if label not in labels:
             raise ZeronasError(
                 f"Searcher '{self.name}' has {what}={shown(label)}, which is no proxy of this run."
@@ -167,7 +161,7 @@ class CandidateSearch(Searcher):
         return labels.index(label)
 
     def _features_of(self, keys: Sequence[str]) -> Array:
-        """Returns the features of candidates (n, f), each column with mean 0 and variance 1; constant ones are left out."""
+        """Returns the features of candidates (n, f), each column with mean 0 and variance 1, without constant ones."""
         for key in keys:
             if key not in self._features:
                 self._features[key] = self.pool.space.features(self._scored[key].architecture)

@@ -30,9 +30,7 @@ class LocalSearch(Searcher):
     name = "local"
 
     @validated
-    def __init__(
-        self, pool: Pool, seed: Seed, starts: Size = 10, of: Of = "proxies", fidelity: Fidelity = 1.0
-    ) -> None:
+    def __init__(self, pool: Pool, seed: Seed, starts: Size = 10, of: Of = "proxies", fidelity: Fidelity = 1.0) -> None:
         super().__init__(pool, seed)
         self._of(of, fidelity)
         self.starts = starts
