@@ -137,7 +137,7 @@ def suggest(
         given = (kind, process, best, kappa)
         limits = [(float(least), float(most)) for least, most in box]
         for start in rng.uniform(low, high, (_STARTS, len(box))):
-            found: Any = minimize(_rise, start, given, "L-BFGS-B", jac=True, bounds=limits)  # type: ignore[call-overload]
+            found: Any = minimize(_rise, start, given, "L-BFGS-B", jac=True, bounds=limits)
             if found.success and -float(found.fun) >= highest:
                 chosen, highest = found.x, -float(found.fun)
     return np.asarray(np.round(np.clip(chosen, low, high), _DECIMALS))

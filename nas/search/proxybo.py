@@ -131,9 +131,7 @@ class ProxyBOSearch(CandidateSearch):
         columns = [gain, *np.where(np.isfinite(scores), scores, -np.inf).T]
         return np.stack([rankdata(-column) for column in columns], axis=1)
 
-    def _forest(
-        self, rows: Array, known: Sequence[int] | NDArray[np.intp], truths: Array, fold: int
-    ) -> tuple[Array, Array]:
+    def _forest(self, rows: Array, known: Any, truths: Array, fold: int) -> tuple[Array, Array]:
         """Returns mean and standard deviation (n,) of the trees' predictions of all rows."""
         from threadpoolctl import threadpool_limits
 

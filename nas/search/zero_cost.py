@@ -1,7 +1,8 @@
 """Ageing evolution of the truth with zero-cost warm-up and zero-cost move proposal.
 
-Source: Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, arXiv 2101.08134); numbers as in the notebook of their code (SamsungLabs/zero-cost-nas): warm-up of 3,000 draws, population 64, tournament 10; a
-move is the proxy's best among all mutants of the parent with probability 3/4, else one of them at random.
+Source: Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, arXiv 2101.08134); numbers as in the
+notebook of their code (SamsungLabs/zero-cost-nas): warm-up of 3,000 draws, population 64, tournament 10; a move is the
+proxy's best among all mutants of the parent with probability 3/4, else one of them at random.
 """
 
 from __future__ import annotations
