@@ -46,6 +46,7 @@ class Searcher(ABC):
         shares: of a training, after which the truth is known; set before it is asked.
         measure: what its proposals are asked for: ``PROXIES``, or ``TRUTH``, unscored.
         fidelity: share of a training after which truths are taken.
+        together: truths of one round, which can be made side by side.
     """
 
     kind: ClassVar[str] = "Searcher"
@@ -58,6 +59,7 @@ class Searcher(ABC):
     #: whether it learns from the space's views, which are then scored beside the proxies (see ``Space.views``)
     wants_views: ClassVar[bool] = False
     fidelity: float = 1.0
+    together: int = 1
 
     @validated
     def __init__(self, pool: Pool, seed: Seed) -> None:
@@ -87,6 +89,7 @@ class Searcher(ABC):
             left: measure -> what is left of its budget.
         """
         asked: list[Trial] = []
+        n = n if self.measure == PROXIES else min(n, self._at_once)
         cost = self.fidelity if self.measure == TRUTH else 1.0
         while len(asked) < n and cost * (len(asked) + 1) <= left.get(self.measure, 0) + _ROUNDING:
             architecture = self._propose()
@@ -112,18 +115,22 @@ class Searcher(ABC):
         """Returns what a report should tell of the search beyond what it asked for: numbers and words by name."""
         return {}
 
-    def _of(self, of: Of, fidelity: float) -> None:
+    def _of(self, of: Of, fidelity: float, together: int = 1) -> None:
         """Makes the fitness that of the proxies, or the truth after a share of a training; for a constructor.
 
+        Args:
+            together: truths that are asked for before any of them is heard.
+
         Raises:
-            ZeronasError: there is a share, but no truth is asked for.
+            ZeronasError: an option of truths is given, but none is asked for.
         """
-        if of == "proxies" and fidelity != 1:
-            raise ZeronasError(
-                f"Searcher '{self.name}' has fidelity={fidelity:g}, a share of a training, but its fitness is a "
-                "proxy's; of=truth makes it the truth."
-            )
-        self.asks_truth, self.fidelity = of == "truth", fidelity
+        for name, value in (("fidelity", fidelity), ("together", together)):
+            if of == "proxies" and value != 1:
+                raise ZeronasError(
+                    f"Searcher '{self.name}' has {name}={value:g}, which is of truths, but its fitness is a proxy's; "
+                    "of=truth makes it the truth."
+                )
+        self.asks_truth, self.fidelity, self.together = of == "truth", fidelity, together
         self.measure = TRUTH if of == "truth" else PROXIES
 
     def _heard(self, results: Sequence[Result]) -> list[Result]:
@@ -134,6 +141,11 @@ class Searcher(ABC):
         if self.measure == PROXIES:
             return list(results)
         return [Result(one.trial, {TRUTH: one.truth}, one.cost) for one in results if one.known and one.truth]
+
+    @property
+    def _at_once(self) -> int:
+        """How many proposals can be made before the truth of any is heard."""
+        return self.together
 
     @property
     def _compared(self) -> Comparator:

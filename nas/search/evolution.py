@@ -32,6 +32,7 @@ class RegularizedEvolution(Searcher):
         of: "proxies", the first of which is the fitness, or "truth", which is asked of each proposal, unscored. A
             training that diverged ages with the others and wins no tournament from one that did not.
         fidelity: share of a training after which a truth is taken.
+        together: with of=truth, truths that are asked for before any of them is heard, and can be made side by side.
     """
 
     name = "evolution"
@@ -46,9 +47,10 @@ class RegularizedEvolution(Searcher):
         crossover: Share = 0.0,
         of: Of = "proxies",
         fidelity: Fidelity = 1.0,
+        together: Size = 1,
     ) -> None:
         super().__init__(pool, seed)
-        self._of(of, fidelity)
+        self._of(of, fidelity, together)
         if tournament > population:
             raise ZeronasError(
                 f"Searcher 'evolution' needs tournament <= population, but got ({tournament=}, {population=})."
@@ -56,6 +58,10 @@ class RegularizedEvolution(Searcher):
         self.size, self.tournament, self.crossover = population, tournament, crossover
         self.population: deque[Result] = deque(maxlen=self.size)
         self._asked = 0
+
+    @property
+    def _at_once(self) -> int:
+        return max(self.together, self.size - self._asked)  # the first are random
 
     def _propose(self) -> Any | None:
         rng = self._rng()

@@ -25,14 +25,23 @@ class LocalSearch(Searcher):
         starts: random architectures drawn at every (re)start; the best is the start.
         of: "proxies", the first of which is the fitness, or "truth", which is asked of each proposal, unscored.
         fidelity: share of a training after which a truth is taken.
+        together: with of=truth, truths that are asked for before any of them is heard, and can be made side by side.
     """
 
     name = "local"
 
     @validated
-    def __init__(self, pool: Pool, seed: Seed, starts: Size = 10, of: Of = "proxies", fidelity: Fidelity = 1.0) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        seed: Seed,
+        starts: Size = 10,
+        of: Of = "proxies",
+        fidelity: Fidelity = 1.0,
+        together: Size = 1,
+    ) -> None:
         super().__init__(pool, seed)
-        self._of(of, fidelity)
+        self._of(of, fidelity, together)
         self.starts = starts
         self._climb = 0  # climbs are numbered; a batch can hold the last neighbours of one and the starts of the next
         self._climb_of: dict[str, int] = {}

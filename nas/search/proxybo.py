@@ -31,6 +31,9 @@ __all__ = ["ProxyBOSearch", "concordance", "influences"]
 Array = NDArray[np.float64]
 Folds = Annotated[int, Ge(2), Le(1000)]
 
+#: trees of the surrogate, and of each that is made to measure it
+_TREES, _FOLD_TREES = 100, 20
+
 
 def concordance(scores: Sequence[float] | Array, truths: Sequence[float] | Array) -> float:
     """Returns Kendall's tau of scores with truths: concordant less discordant pairs, over all pairs; 0 for fewer than
@@ -119,7 +122,7 @@ class ProxyBOSearch(CandidateSearch):
         known = [place[key] for key in self._truths if key in place]
         values = np.array([self._truths[keys[i]] for i in known])
         truths, rows = levelled(list(values)), self._features_of(keys)
-        mean, deviation = self._forest(rows, known, truths, 0)
+        mean, deviation = self._forest(rows, known, truths, rows)
         gain = expected_improvement(mean, deviation, float(truths.max()))
         measured = [self._validated(rows, known, truths, values)]
         measured += [concordance(scores[known, j], values) for j in range(scores.shape[1])]
@@ -131,15 +134,16 @@ class ProxyBOSearch(CandidateSearch):
         columns = [gain, *np.where(np.isfinite(scores), scores, -np.inf).T]
         return np.stack([rankdata(-column) for column in columns], axis=1)
 
-    def _forest(self, rows: Array, known: Any, truths: Array, fold: int) -> tuple[Array, Array]:
-        """Returns mean and standard deviation (n,) of the trees' predictions of all rows."""
+    def _forest(self, rows: Array, known: Any, truths: Array, others: Array, fold: int = 0) -> tuple[Array, Array]:
+        """Returns mean and standard deviation (m,) of the trees' predictions of other rows (m, d)."""
         from threadpoolctl import threadpool_limits
 
         from nas.search.surrogate import forest
 
         seed = seeds.integer(self.seed, "searcher", self.name, "forest", len(self._truths), fold)
         with threadpool_limits(1):
-            each = np.stack([tree.predict(rows) for tree in forest(rows[known], truths, seed).estimators_])
+            made = forest(rows[known], truths, seed, _FOLD_TREES if fold else _TREES)
+            each = np.stack([tree.predict(others) for tree in made.estimators_])
         return each.mean(axis=0), each.std(axis=0)
 
     def _validated(self, rows: Array, known: Sequence[int], truths: Array, values: Array) -> float:
@@ -150,7 +154,7 @@ class ProxyBOSearch(CandidateSearch):
         for fold, held in enumerate(np.array_split(order, min(self.folds, count)), 1):
             kept = np.setdiff1d(np.arange(count), held)
             if len(kept):
-                predicted[held] = self._forest(of, kept, truths[kept], fold)[0][held]
+                predicted[held] = self._forest(of, kept, truths[kept], of[held], fold)[0]
         return concordance(predicted, values)
 
     def notes(self) -> dict[str, Any]:

@@ -29,6 +29,10 @@ class RandomSearch(Searcher):
         super().__init__(pool, seed)
         self._of(of, fidelity)
 
+    @property
+    def _at_once(self) -> int:
+        return 2**31
+
     def _propose(self) -> Any | None:
         return self.pool.sample(self._rng())
 
