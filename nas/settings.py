@@ -406,6 +406,9 @@ class Settings(Generic[S]):
         kept = {key: value for key, value in kept.items() if (key, value) not in _PLAIN}
         if "comparator" not in kept:
             kept.pop("significance", None)
+        if isinstance(kept.get("searcher"), Mapping) and kept["searcher"].get("of") == "proxies":
+            # as before there was a choice
+            kept["searcher"] = {k: v for k, v in kept["searcher"].items() if k not in ("of", "fidelity", "together")}
         kept["command"] = self.given.command
         space, table = self.space.name, self.benchmark
         if self.given.benchmark.name == "auto" and table is not None and table.name != self.space.benchmarks[0]:

@@ -20,6 +20,7 @@ from nas.engine.region import Region
 from nas.engine.run import search
 from nas.engine.trials import PROXIES, TRUTH, Measure
 from nas.report.search import answer, report
+from nas.search.base import Searcher
 from nas.search.comparison import Comparator
 from nas.search.funnel import Funnel
 from nas.search.stages import Stages
@@ -39,18 +40,17 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = make(config, SearchSettings)
     given = settings.given
-    funnel = _funnel(settings)
-    queries = _queries(settings, funnel)
+    pool = _pool(settings)
+    searcher = _searcher(settings, pool)
+    funnel = _funnel(settings, searcher)
+    queries = _queries(settings, searcher, funnel)
     if queries > 0:
-        for share in (_begun(settings) or 1.0, *(share for _, share in (funnel.rungs if funnel else ()))):
+        for share in (searcher.earliest, *(share for _, share in (funnel.rungs if funnel else ()))):
             settings.needed_truth().share(share)  # what the table cannot answer is found before anything is computed
     elif settings.trains:
         raise ZeronasError("truth=train trains the verify=K best by proxy, but verify is 0; for example verify=3.")
     if settings.benchmark is not None:
         _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
-    pool = _pool(settings)
-    searcher = searchers.get(given.searcher.name, pool, settings.seed, **given.searcher.options)
-    searcher.comparator = Comparator(given.comparator_level)
     folder, begun = settings.folder, time.monotonic()
     task = settings.task()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
@@ -64,7 +64,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         labels = [*settings.proxies, *settings.statistics]
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)
-        answers = report(folder, settings, rows, asked, pool, wall, note, seconds.get(TRUTH, 0.0), gate)
+        truth_seconds, notes = seconds.get(TRUTH, 0.0), searcher.notes()
+        answers = report(folder, settings, rows, asked, pool, wall, note, truth_seconds, gate, notes)
     print("\n".join(answer(answers)) + prepared(task))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
     if answers["found"] is not None:
@@ -72,7 +73,27 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return answers
 
 
-def _funnel(settings: Settings[SearchSettings]) -> Funnel | None:
+def _searcher(settings: Settings[SearchSettings], pool: Pool) -> Searcher:
+    """Returns the searcher, which has heard what the run compares, measures and knows.
+
+    Raises:
+        ZeronasError: an option is wrong, or it asks for truths of what is not scored, and there is a gate.
+    """
+    given = settings.given
+    searcher = searchers.get(given.searcher.name, pool, settings.seed, **given.searcher.options)
+    searcher.comparator = Comparator(given.comparator_level)
+    if settings.benchmark is not None:
+        searcher.shares = settings.benchmark.shares
+    searcher.prepare(list(settings.proxies))
+    if searcher.measure == TRUTH and not given.gate.is_open:
+        raise ZeronasError(
+            f"gate={given.gate.name} looks at what is scored, but searcher '{given.searcher.name}' asks for the truth "
+            "of what it proposes, unscored; use gate=none, or searcher=zero_cost searcher.proposals=1."
+        )
+    return searcher
+
+
+def _funnel(settings: Settings[SearchSettings], searcher: Searcher) -> Funnel | None:
     """Returns the last stage, if there is to be one."""
     given = settings.given
     if not given.verify:
@@ -85,27 +106,20 @@ def _funnel(settings: Settings[SearchSettings]) -> Funnel | None:
         given.rungs,
         given.eta,
         given.finalists,
-        _begun(settings),
+        searcher.fidelity if searcher.asks_truth else 0.0,
         settings.seed,
         comparator,
     )
 
 
-def _begun(settings: Settings[SearchSettings]) -> float:
-    """Returns the share of the protocol at which the searcher asks for truths, 0 if it does not."""
-    fidelity = settings.given.searcher.options.get("fidelity", 0.0)
-    # what is no share, the searcher refuses when it is made
-    return float(fidelity) if isinstance(fidelity, (int, float)) and 0 < fidelity <= 1 else 0.0
-
-
-def _queries(settings: Settings[SearchSettings], funnel: Funnel | None) -> float:
+def _queries(settings: Settings[SearchSettings], searcher: Searcher, funnel: Funnel | None) -> float:
     """Returns the budget of truths in trainings: ``queries``, or what the finalists take.
 
     Raises:
         ZeronasError: the searcher asks for truths and has no budget of them, or there is one and nothing asks.
     """
     given, name = settings.given, settings.given.searcher.name
-    asks, reserved = searchers.SEARCHERS.get(name).asks_truth, 0.0 if funnel is None else funnel.reserve
+    asks, reserved = searcher.asks_truth, 0.0 if funnel is None else funnel.reserve
     if asks and not given.queries:
         raise ZeronasError(f"Searcher '{name}' asks for truths while it searches; say how many with queries=N.")
     if given.queries and not asks and funnel is None:

@@ -35,6 +35,8 @@ __all__ = ["Bounds", "Gate", "GateSettings", "Gated", "statistics"]
 
 #: what labels of statistics begin with; no label of a proxy holds a colon
 _PREFIX = "gate:"
+#: how the reasons of what is infeasible begin
+OUTSIDE = "outside the gate"
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,9 @@ class Gate:
         for label, bounds in self.bounds.items():
             value, reason, name = scores[label].value, scores[label].reason, label.removeprefix(_PREFIX)
             if value is None:
-                return reason if reason in TRANSIENT else f"outside the gate: {name} has no value ({reason})"
+                return reason if reason in TRANSIENT else f"{OUTSIDE}: {name} has no value ({reason})"
             if not bounds.lower <= value <= bounds.upper:
-                return f"outside the gate: {name} too {'small' if value < bounds.lower else 'large'}"
+                return f"{OUTSIDE}: {name} too {'small' if value < bounds.lower else 'large'}"
         return ""
 
     def judged(self, evaluation: Evaluation) -> Evaluation:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 
@@ -61,6 +62,12 @@ class Pool(ABC):
         """Marks a member as visited and returns it."""
         self.visited.add(architecture.key)
         return architecture
+
+    def anew(self) -> Self:
+        """Returns a pool of the same members, none of them visited."""
+        other = copy(self)
+        other.visited, other.turned_away = set(), 0
+        return other
 
     def mutate(self, architecture: Any, rng: np.random.Generator) -> Any | None:
         """Returns an unvisited member one edit away (for a benchmark: the nearest to it)."""
@@ -148,6 +155,11 @@ class BenchmarkPool(Pool):
         """Marks a member as visited and returns it."""
         self.free[self.index[architecture.key]] = False
         return super().take(architecture)
+
+    def anew(self) -> Self:
+        other = super().anew()
+        other.free = np.ones(len(self.members), dtype=bool)
+        return other
 
     def admit(self, architecture: Any) -> Any | None:
         at = self.index.get(architecture.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from nas.search import SEARCHERS
 from nas.search.comparison import stat_max
 from nas.settings import SearchSettings, Settings
 from nas.truth.benchmarks import Benchmark, Entry
-from nas.truth.outcome import Query, Scored
+from nas.truth.outcome import UNSCORED, Query, Scored
 from spaces.base import Space
 
 __all__ = ["answer", "report", "summary"]
@@ -40,6 +40,7 @@ def report(
     note: str = "",
     truth_seconds: float = 0.0,
     gate: Gate | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes everything into the run folder and returns what results.json holds.
 
@@ -51,6 +52,7 @@ def report(
         note: a warning about the truth, told with it.
         truth_seconds: how many of them the truth took.
         gate: what made architectures infeasible, if there is one.
+        notes: what the searcher tells of itself.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
     rated = [_rated(s, fitness) for s in scored]
@@ -66,6 +68,7 @@ def report(
         "space": settings.space.name,
         "reduction": settings.space.rule.to_json(),
         "searcher": settings.given.searcher.name,
+        "searcher_notes": dict(notes or {}),
         "proxies": labels,
         "fitness": fitness,
         "probe": settings.given.probe.name,
@@ -74,6 +77,7 @@ def report(
         "region": None if pool.region is None else {**pool.region.to_json(), "turned_away": pool.turned_away},
         "seed": settings.seed,
         "evaluations": len(scored),
+        "unscored": sum(s.evaluation.scores[fitness].reason == UNSCORED for s in scored),
         "failures": _failures(scored, fitness),
         "found": None if chosen is None else _describe(settings, chosen, reason, benchmark, pool),
         "benchmark": None if benchmark is None else _benchmark(benchmark),
@@ -148,9 +152,8 @@ def _write_table(
 
 
 def _failures(scored: Sequence[Scored], fitness: str) -> dict[str, int]:
-    return dict(
-        Counter(s.evaluation.scores[fitness].reason for s in scored if s.evaluation.scores[fitness].value is None)
-    )
+    failed = (s.evaluation.scores[fitness].reason for s in scored if s.evaluation.scores[fitness].value is None)
+    return dict(Counter(reason for reason in failed if reason != UNSCORED))
 
 
 def _describe(
@@ -283,7 +286,8 @@ def _plots(
 
 def summary(results: dict[str, Any]) -> str:
     """Returns summary.md: the answer first, then how it was reached."""
-    lines = [f"# {results['space']} search: {results['searcher']}, fitness {results['fitness']}", ""]
+    fitness = results["fitness"] if results["unscored"] < results["evaluations"] else "the truth"
+    lines = [f"# {results['space']} search: {results['searcher']}, fitness {fitness}", ""]
     lines += [f"- {text}" for text in answer(results)]
     if results["agreement"]:
         header = ["proxy", "architectures", "Kendall tau [95%]", "Spearman rho [95%]", "top-10% recall"]
@@ -313,20 +317,40 @@ def answer(results: dict[str, Any]) -> list[str]:
         lines.append("found: nothing, no architecture has a score")
     else:
         lines.append(f"found: {chosen['key']} ({chosen['chosen_by']}), {chosen['parameters']:,} parameters")
-        scores = ", ".join(f"{label} {number(chosen['scores'][label], 6)}" for label in results["proxies"])
-        lines.append(f"proxy score: {scores}")
+        if any(value is not None for value in chosen["scores"].values()):
+            scores = ", ".join(f"{label} {number(chosen['scores'][label], 6)}" for label in results["proxies"])
+            lines.append(f"proxy score: {scores}")
         lines += _truth_lines(results, chosen, benchmark)
     lines += course_lines(results)
+    if results.get("searcher_notes"):
+        lines.append(f"{results['searcher']}: {_told(results['searcher_notes'])}")
     lines += _limit_lines(results)
     failures = ", ".join(f"{count} {reason}" for reason, count in results["failures"].items()) or "none"
     seconds = results["seconds"]
-    lines.append(f"evaluated: {results['evaluations']:,} distinct architectures; failures: {failures}")
+    unscored = f", {results['unscored']:,} of them by their truth alone" if results.get("unscored") else ""
+    lines.append(f"evaluated: {results['evaluations']:,} distinct architectures{unscored}; failures: {failures}")
     training = f", {seconds['truth']:.1f} of it for the truth" if seconds["truth"] else ""
     lines.append(
         f"seconds: {seconds['wall']:.1f} this session{training}; scoring took {seconds['scoring']:.1f} in all, added "
         "up over the evaluations"
     )
     return lines
+
+
+def _told(notes: Mapping[str, Any]) -> str:
+    """Returns a searcher's notes in words: "rounds 20; weights: snip 0.5, grasp -1"."""
+    parts = []
+    for name, value in notes.items():
+        words = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            parts.append(f"{words}: {', '.join(f'{one} {_figure(what)}' for one, what in value.items())}")
+        else:
+            parts.append(f"{words} {_figure(value)}")
+    return "; ".join(parts)
+
+
+def _figure(value: Any) -> str:
+    return number(value, 3) if isinstance(value, (int, float)) else str(value)
 
 
 def _limit_lines(results: dict[str, Any]) -> list[str]:

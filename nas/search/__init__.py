@@ -6,7 +6,22 @@ from typing import Any
 
 from nas.core.options import construct
 from nas.engine.pools import Pool
-from nas.search import bayes, comparison, evolution, funnel, local, optuna, random, stages
+from nas.search import (
+    bananas,
+    bayes,
+    comparison,
+    evolution,
+    funnel,
+    halving,
+    hnas,
+    local,
+    optuna,
+    proxybo,
+    random,
+    robot,
+    stages,
+    zero_cost,
+)
 from nas.search.base import SEARCHERS, Result, Searcher, Trial
 
 __all__ = [
@@ -14,15 +29,21 @@ __all__ = [
     "Result",
     "Searcher",
     "Trial",
+    "bananas",
     "bayes",
     "comparison",
     "evolution",
     "funnel",
     "get",
+    "halving",
+    "hnas",
     "local",
     "optuna",
+    "proxybo",
     "random",
+    "robot",
     "stages",
+    "zero_cost",
 ]
 
 

@@ -17,8 +17,9 @@ from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import Count, Fidelity, Seed, Size, validated
 from nas.engine.pools import Pool
-from nas.engine.trials import PROXIES, TRUTH, Left, Result, Trial
-from nas.search.base import SEARCHERS, Searcher
+from nas.engine.trials import PROXIES, TRUTH, Result
+from nas.search.base import SEARCHERS
+from nas.search.candidates import CandidateSearch
 
 if TYPE_CHECKING:
     from nas.search.surrogate import Candidates
@@ -27,7 +28,7 @@ __all__ = ["BayesSearch"]
 
 
 @SEARCHERS.register("bayes")
-class BayesSearch(Searcher):
+class BayesSearch(CandidateSearch):
     """Asks for the truths of which a surrogate expects the greatest improvement.
 
     Candidates are drawn and scored first: ``drawn`` of them, or all members of a closed pool. The first truths are
@@ -50,7 +51,6 @@ class BayesSearch(Searcher):
     """
 
     name = "bayes"
-    asks_truth = True
     wants_views = True
 
     @validated
@@ -68,66 +68,35 @@ class BayesSearch(Searcher):
         together: Size = 1,
         fidelity: Fidelity = 1.0,
     ) -> None:
-        super().__init__(pool, seed)
+        super().__init__(pool, seed, drawn, children, parents, together, fidelity)
         if start + spread == 0:
             raise ZeronasError("Searcher 'bayes' needs a first truth: start or spread of 1 or more, but both are 0.")
         self.model: Literal["gp", "forest"] = model
-        self.start, self.spread, self.children, self.parents = start, spread, children, parents
-        self.together, self.fidelity = together, fidelity
+        self.start, self.spread = start, spread
         members = pool.space.known.values() if known else ()
         self._known = [
             one
             for one in members
             if pool.contains(one) and (member := pool.admit(one)) is not None and member.key == one.key
         ]
-        self._wanted = drawn if pool.size is None else pool.size  # to be scored before the next truth is asked for
-        self._scored: dict[str, Result] = {}
         self._rows: dict[str, tuple[list[float | None], np.ndarray]] = {}  # key -> scores and features
         self._made: tuple[int, Candidates] | None = None
-        self._truths: dict[str, float] = {}
-        self._unknown: set[str] = set()
-
-    def ask(self, n: int, left: Left) -> list[Trial]:
-        """Returns candidates to score until there are as many as wanted, then the truths of a round."""
-        missing = self._wanted - len(self._scored)
-        if missing > 0:
-            candidates = super().ask(min(n, missing), left)
-            if candidates:
-                return candidates
-        affordable = int((left.get(TRUTH, 0.0) + 1e-9) / self.fidelity)
-        keys = self._chosen(min(n, self.together, affordable)) if affordable else []
-        return [Trial(self._scored[key].architecture, TRUTH, self.fidelity) for key in keys]
 
     @property
     def _starts(self) -> int:
         return len(self._known) + self.start + self.spread
 
-    def _propose(self) -> Any | None:
-        rng = self._rng()
-        best = sorted((key for key in self._truths if self._truths[key] > -math.inf), key=lambda k: -self._truths[k])
-        if len(self._truths) < self._starts or not best:
-            fresh = [one for one in self._known if one.key not in self.pool.visited]
-            return fresh[0] if fresh else self.pool.sample(rng)
-        parent = self._scored[best[int(rng.integers(min(self.parents, len(best))))]].architecture
-        child = self.pool.mutate(parent, rng)
-        # half of them are two edits away, so that a better one behind a worse neighbour can be reached
-        return self.pool.mutate(child, rng) if child is not None and rng.random() < 0.5 else child
+    def _draw(self, rng: np.random.Generator) -> Any | None:
+        fresh = [one for one in self._known if one.key not in self.pool.visited]
+        return fresh[0] if fresh else super()._draw(rng)
 
     def tell(self, results: Sequence[Result]) -> None:
-        """Takes in scores and truths; after truths, the next round's mutants are wanted."""
+        """Takes in scores, views among them, and truths."""
         for result in results:
-            key = result.architecture.key
             if result.trial.measure == PROXIES:
-                self._scored[key] = result
                 scores = [score.value for label, score in result.scores.items() if label != TRUTH]
-                self._rows[key] = scores, self.pool.space.features(result.architecture)
-            elif result.trial.fidelity == self.fidelity:
-                if result.known and result.truth is not None:
-                    self._truths[key] = result.truth.fitness
-                else:
-                    self._unknown.add(key)
-        if self._truths and results and results[0].trial.measure == TRUTH:
-            self._wanted = len(self._scored) + self.children
+                self._rows[result.architecture.key] = scores, self.pool.space.features(result.architecture)
+        super().tell(results)
 
     def _chosen(self, most: int) -> list[str]:
         """Returns the keys of up to ``most`` candidates whose truths are asked for next."""

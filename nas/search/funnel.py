@@ -70,6 +70,7 @@ class Funnel:
         self.rungs = [(n, share) for n, share in zip(counts, shares, strict=True) if share > begun]
         self.begun = begun
         self._told: list[Result] = []
+        self._seen: set[str] = set()
         self._reached: dict[str, tuple[float, float]] = {}  # key -> highest share asked, and the truth there
         self._at = -1
         self._waiting: list[Trial] = []
@@ -101,9 +102,10 @@ class Funnel:
     def tell(self, results: Sequence[Result]) -> None:
         """Hears what the stages before it propose and ask for, and its own truths."""
         for result in results:
-            if result.trial.measure == PROXIES:
-                self._told.append(result)
-            elif result.known and result.truth is not None:
+            if result.trial.measure == PROXIES or result.architecture.key not in self._seen:
+                self._told.append(result)  # once, though it be only for its truth that a search asked
+                self._seen.add(result.architecture.key)
+            if result.trial.measure == TRUTH and result.known and result.truth is not None:
                 reached = self._reached.get(result.architecture.key, (0.0, 0.0))
                 self._reached[result.architecture.key] = max(reached, (result.trial.fidelity, result.truth.fitness))
 

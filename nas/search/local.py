@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nas.core.options import Seed, Size, validated
+from nas.core.options import Fidelity, Seed, Size, validated
 from nas.engine.pools import Pool
-from nas.search.base import SEARCHERS, Result, Searcher
+from nas.search.base import SEARCHERS, Of, Result, Searcher
 
 __all__ = ["LocalSearch"]
 
@@ -23,13 +23,25 @@ class LocalSearch(Searcher):
 
     Args:
         starts: random architectures drawn at every (re)start; the best is the start.
+        of: "proxies", the first of which is the fitness, or "truth", which is asked of each proposal, unscored.
+        fidelity: share of a training after which a truth is taken.
+        together: with of=truth, truths that are asked for before any of them is heard, and can be made side by side.
     """
 
     name = "local"
 
     @validated
-    def __init__(self, pool: Pool, seed: Seed, starts: Size = 10) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        seed: Seed,
+        starts: Size = 10,
+        of: Of = "proxies",
+        fidelity: Fidelity = 1.0,
+        together: Size = 1,
+    ) -> None:
         super().__init__(pool, seed)
+        self._of(of, fidelity, together)
         self.starts = starts
         self._climb = 0  # climbs are numbered; a batch can hold the last neighbours of one and the starts of the next
         self._climb_of: dict[str, int] = {}
@@ -60,9 +72,9 @@ class LocalSearch(Searcher):
         An improvement among the last neighbours of the climb before goes on with that climb.
         """
         moved: set[int] = set()
-        for result in results:
+        for result in self._heard(results):
             climb = self._climb_of.pop(result.architecture.key, self._climb)
-            if climb not in self._at or self.comparator.better(result, self._at[climb]):
+            if climb not in self._at or self._compared.better(result, self._at[climb]):
                 self._at[climb] = result
                 moved.add(climb)
         if not moved:

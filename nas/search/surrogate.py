@@ -113,9 +113,9 @@ def levelled(truths: Sequence[float]) -> Array:
     return np.asarray((kept - kept.mean()) / (kept.std() or 1.0), dtype=float)
 
 
-def forest(rows: Array, truths: Array, seed: int) -> ExtraTreesRegressor:
+def forest(rows: Array, truths: Array, seed: int, trees: int = _TREES) -> ExtraTreesRegressor:
     """Returns the forest that was fitted to rows (n, d) and their truths (n,)."""
-    return ExtraTreesRegressor(_TREES, max_features=1 / 3, random_state=seed % 2**32).fit(rows, truths)
+    return ExtraTreesRegressor(trees, max_features=1 / 3, random_state=seed % 2**32).fit(rows, truths)
 
 
 def predict(

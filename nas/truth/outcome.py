@@ -11,7 +11,10 @@ from nas.engine.trials import PROXIES, TRUTH, Evaluation, Result, Trial, TrialId
 from nas.truth.benchmarks import Benchmark, Entry, Standing
 from proxies.base import Score
 
-__all__ = ["Query", "Scored", "queried", "scored"]
+__all__ = ["UNSCORED", "Query", "Scored", "queried", "scored"]
+
+#: why what only its truth was asked of has no score
+UNSCORED = "not scored"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def scored(results: Sequence[Result], known: Mapping[TrialId, Evaluation], label
     distinct = {result.architecture.key: result.architecture for result in reversed(results)}
     rows: list[Scored] = []
     for key in dict.fromkeys(result.architecture.key for result in results):
-        unscored = Evaluation(key, dict.fromkeys(labels, Score(None, "not scored")), 0.0)
+        unscored = Evaluation(key, dict.fromkeys(labels, Score(None, UNSCORED)), 0.0)
         rows.append(Scored(len(rows) + 1, distinct[key], known.get(Trial(distinct[key], PROXIES).id, unscored)))
     return rows
 

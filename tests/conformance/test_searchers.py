@@ -16,7 +16,7 @@ import spaces
 from nas import search
 from nas.core.errors import ZeronasError
 from nas.engine.pools import BenchmarkPool, Pool, SpacePool
-from nas.engine.trials import PROXIES, TRUTH
+from nas.engine.trials import PROXIES, TRUTH, Trial
 from nas.search import SEARCHERS, Result, Searcher
 from proxies.base import Score
 from spaces.base import Space
@@ -32,9 +32,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "optuna random": ("optuna", {"sampler": "random"}),
     "greedy": ("greedy", {"draw": 7}),
     "bayes": ("bayes", {"drawn": 8, "start": 1, "spread": 1, "children": 4, "parents": 2}),
+    "robot": ("robot", {"drawn": 30}),
+    "hnas": ("hnas", {"metric": "fitness", "condition": "fitness", "drawn": 30, "joining": 10}),
+    "proxybo": ("proxybo", {"drawn": 8, "start": 2, "children": 4, "folds": 2}),
+    "bananas": ("bananas", {"drawn": 8, "start": 2, "together": 3, "children": 4, "layers": 2, "epochs": 5}),
+    "zero_cost": ("zero_cost", {"population": 4, "tournament": 2, "warmup": 6, "proposals": 3}),
+    "halving": ("halving", {"start": 4, "drawn": 30}),
+    "r_mf_nas": ("r_mf_nas", {"candidates": 4}),
+    "random on truth": ("random", {"of": "truth"}),
+    "evolution on truth": ("evolution", {"population": 6, "tournament": 3, "of": "truth"}),
+    "local on truth": ("local", {"starts": 3, "of": "truth"}),
     "bayes by a forest": ("bayes", {"model": "forest", "drawn": 8, "start": 1, "spread": 1, "children": 4}),
 }
-SLOW = ("gp", "bayes by a forest")  # where every member is asked for
+SLOW = ("gp", "bayes by a forest", "robot", "hnas", "proxybo")  # where every member is asked for
+WAITING = ("zero_cost", "evolution on truth", "local on truth")  # for truths, with less than a batch
 BUDGET = {"gp": 12}  # a Gaussian process is fitted to every trial past the tenth
 
 
@@ -97,12 +108,20 @@ def make(case: str, pool: str, seed: int = 0) -> Searcher:
 
 
 def asked_of(searcher: Searcher, n: int) -> list[Any]:
-    """What a searcher proposes, the budget being no matter; truths that it asks for before are told."""
+    """What a searcher proposes, the budget being no matter; truths of what it proposed before are told."""
     while True:
         trials = searcher.ask(n, {PROXIES: math.inf, TRUTH: 1e6 if searcher.asks_truth else 0.0})
-        if not trials or trials[0].measure == PROXIES:
+        if not trials or trials[0].measure == searcher.measure:
             return [trial.architecture for trial in trials]
         searcher.tell([Result(trial, {TRUTH: Score(fitness(trial.architecture))}) for trial in trials])
+
+
+def told(searcher: Searcher, architecture: Any, value: float) -> Result:
+    """The answer to a proposal."""
+    if searcher.measure == PROXIES:
+        return Result.of(architecture, value)
+    score = Score(value) if value > -math.inf else Score(None, "diverged: not finite")
+    return Result(Trial(architecture, TRUTH), {TRUTH: score})
 
 
 def turns(
@@ -114,7 +133,7 @@ def turns(
         asked = asked_of(searcher, min(sizes[turn % len(sizes)], budget - spent))
         if not asked:
             return
-        results = [Result.of(item, judge(item)) for item in asked]
+        results = [told(searcher, item, judge(item)) for item in asked]
         searcher.tell(results)
         yield results
         spent, turn = spent + len(asked), turn + 1
@@ -159,11 +178,11 @@ def test_asks_are_distinct_members_and_repeatable(case: str, pool: str) -> None:
     for batch in first[:half]:  # the journal's scores are told, nothing is scored
         items = asked_of(again, len(batch))
         assert [item.key for item in items] == [result.architecture.key for result in batch]
-        again.tell([Result.of(item, result.fitness) for item, result in zip(items, batch, strict=True)])
+        again.tell([told(again, item, result.fitness) for item, result in zip(items, batch, strict=True)])
     for batch in first[half:]:
         items = asked_of(again, len(batch))
         assert [item.key for item in items] == [result.architecture.key for result in batch]
-        again.tell([Result.of(item, fitness(item)) for item in items])
+        again.tell([told(again, item, fitness(item)) for item in items])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -183,7 +202,7 @@ def test_a_benchmark_is_used_up_exactly(case: str, pool: str) -> None:
     asked = [key for batch in keys(batches) for key in batch]
     allowed = [item.key for item in members(asked[0].split("-")[0]) if searcher.pool.space.contains(item)]
     assert sorted(asked) == sorted(allowed) and len(allowed) == searcher.pool.size >= 40
-    assert [len(batch) for batch in batches[:-1]] == [7] * (len(batches) - 1)
+    assert case in WAITING or [len(batch) for batch in batches[:-1]] == [7] * (len(batches) - 1)
     assert asked_of(searcher, 0) == [] and asked_of(searcher, 1) == []
 
 
@@ -410,7 +429,7 @@ def test_a_batch_across_a_restart_starts_afresh() -> None:
             "evolution",
             {"tournaments": 3},
             "Searcher 'evolution' has no option 'tournaments'. Did you mean 'tournament'? "
-            "Available: crossover, population, tournament.",
+            "Available: crossover, fidelity, of, population, together, tournament.",
         ),
     ],
 )
