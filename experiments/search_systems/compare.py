@@ -76,15 +76,16 @@ class Pool:
         return {"regret": [self.best - value for value in known], "rank": [float(self.rank(value)) for value in known]}
 
 
+#: (table, probe seed) -> its scores, read once; other processes are given them
+_READ: dict[tuple[str, int], Scored] = {}
+
+
 @cache
 def pool_of(table: str, probe: int, what: str) -> Pool:
-    """Returns a pool; the scores of a table are read once in each process."""
-    return Pool(_table(table, probe), what)
-
-
-@cache
-def _table(table: str, probe: int) -> Scored:
-    return scored(table, probe)
+    """Returns a pool of a table under a probe seed."""
+    if (table, probe) not in _READ:
+        _READ[table, probe] = scored(table, probe)
+    return Pool(_READ[table, probe], what)
 
 
 def best_by_cost(results: Sequence[Result]) -> list[float]:
@@ -213,16 +214,21 @@ def main() -> None:
     tables = named(TABLES, "table")
     for what, table in product(POOLS, tables):
         for probe in PROBES[table]:
-            scored(table, probe, workers)
+            if (table, probe) not in _READ:
+                _READ[table, probe] = scored(table, probe, workers)
         path = Path("runs") / "search_systems" / f"{table}.jsonl"
         done = _kept(path)
         wanted = [row for row in _rows(table, what) if row not in done]
-        with path.open("a", encoding="utf-8") as file, ProcessPoolExecutor(workers) as processes:
+        read = {key: one for key, one in _READ.items() if key[0] == table}
+        with (
+            path.open("a", encoding="utf-8") as file,
+            ProcessPoolExecutor(workers, None, _READ.update, (read,)) as processes,
+        ):
             for row in processes.map(_row, wanted):
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 done[tuple(row["row"])] = row
-        benchmark = scored(table, PROBES[table][0]).benchmark
+        benchmark = _READ[table, PROBES[table][0]].benchmark
         told = {
             "members": {one: len(pool_of(table, PROBES[table][0], one).members) for one in POOLS},
             "unit": benchmark.unit,
