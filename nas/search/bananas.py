@@ -83,17 +83,18 @@ class BananasSearch(CandidateSearch):
 
     def _chosen(self, most: int) -> list[str]:
         keys, scores = self._table()
-        free = np.flatnonzero(self._free(keys))
+        free = np.flatnonzero(self._free())
         if not len(free):
             return []
         first = self.start - len(self._truths)
         if first > 0 or not self._best():
             return self._at_random([keys[i] for i in free], "start")[: min(most, max(first, 1))]
         rows = self._rows(keys, scores)
-        place = {key: i for i, key in enumerate(keys)}
         if self.among == "mutants":
-            free = self._near(rows[1], free, [place[key] for key in self._best()[: self.parents] if key in place])
-        each = self._predicted(rows[0], [place[key] for key in self._truths if key in place], keys, free)
+            free = self._near(
+                rows[1], free, [self._place[key] for key in self._best()[: self.parents] if key in self._place]
+            )
+        each = self._predicted(rows[0], [self._place[key] for key in self._truths if key in self._place], keys, free)
         rng = seeds.generator(self.seed, "searcher", self.name, "sampling", len(self._truths) + len(self._unknown))
         draws = rng.normal(each.mean(axis=0), each.std(axis=0))
         return [keys[free[i]] for i in np.argsort(-draws, kind="stable")[:most]]

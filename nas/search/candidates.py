@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class CandidateSearch(Searcher):
         self._unknown: set[str] = set()
         self._total = 0  # distinct truths that all of the budget affords
         self._held: tuple[int, list[str], Array] | None = None
+        self._place: dict[str, int] = {}  # of those that may be asked for, in the table
         self._features: dict[str, Array] = {}
 
     def ask(self, n: int, left: Left) -> list[Trial]:
@@ -133,6 +134,7 @@ class CandidateSearch(Searcher):
             rows = [[math.nan if s is None else s for s in self._values(result)] for result in kept.values()]
             width = len(rows[0]) if rows else 0
             self._held = len(self._scored), list(kept), np.array(rows, dtype=float).reshape(len(rows), width)
+            self._place = {key: i for i, key in enumerate(kept)}
         return self._held[1], self._held[2]
 
     def _values(self, result: Result) -> list[float | None]:
@@ -170,9 +172,15 @@ class CandidateSearch(Searcher):
         told = rows[:, spread > 0]
         return np.asarray((told - told.mean(axis=0)) / spread[spread > 0])
 
-    def _free(self, keys: Sequence[str]) -> NDArray[np.bool_]:
-        """Returns which candidates have no truth yet, and are not known to have none."""
-        return np.array([key not in self._truths and key not in self._unknown for key in keys], dtype=bool)
+    def _free(self) -> NDArray[np.bool_]:
+        """Returns which candidates of the table have no truth yet, and are not known to have none."""
+        return self._without(self._truths.keys() | self._unknown)
+
+    def _without(self, some: Collection[str]) -> NDArray[np.bool_]:
+        """Returns which candidates of the table are none of some."""
+        mask = np.ones(len(self._table()[0]), dtype=bool)
+        mask[[self._place[key] for key in some if key in self._place]] = False
+        return mask
 
     def _at_random(self, keys: Sequence[str], purpose: str) -> list[str]:
         """Returns candidates in random order, another one for each number of truths that were asked for."""

@@ -121,7 +121,7 @@ class HNASSearch(CandidateSearch):
 
     def _chosen(self, most: int) -> list[str]:
         keys, scores = self._table()
-        free = self._free(keys)
+        free = self._free()
         rounds = min(self._total, len(self._truths) + int(free.sum()))
         if not free.any():
             return []

@@ -103,36 +103,32 @@ class ProxyBOSearch(CandidateSearch):
 
     def _chosen(self, most: int) -> list[str]:
         keys, scores = self._table()
-        free = self._free(keys)
+        free = self._free()
         if not free.any():
             return []
         if len(self._truths) < self.start or not self._best():
             return self._at_random([key for key, one in zip(keys, free, strict=True) if one], "start")[:1]
-        sums = self._ranks(keys, scores) @ np.array(list(self._influence.values()))
+        sums = self._summed(keys, scores)
         return [keys[int(np.argmin(np.where(free, sums, np.inf)))]]
 
-    def _ranks(self, keys: list[str], scores: Array) -> Array:
-        """Returns the ranks of all candidates (n, 1 + m), 1 the best, by the surrogate and each proxy.
-
-        Measurements and influences are those of this round from now on.
-        """
+    def _summed(self, keys: list[str], scores: Array) -> Array:
+        """Returns the sum (n,) of each candidate's ranks by the surrogate and each proxy, 1 the best, by influence."""
         from nas.search.surrogate import expected_improvement, levelled  # scikit-learn takes a second to import
 
-        place = {key: i for i, key in enumerate(keys)}
-        known = [place[key] for key in self._truths if key in place]
+        known = [self._place[key] for key in self._truths if key in self._place]
         values = np.array([self._truths[keys[i]] for i in known])
         truths, rows = levelled(list(values)), self._features_of(keys)
         mean, deviation = self._forest(rows, known, truths, rows)
         gain = expected_improvement(mean, deviation, float(truths.max()))
         measured = [self._validated(rows, known, truths, values)]
         measured += [concordance(scores[known, j], values) for j in range(scores.shape[1])]
-        names = ["surrogate", *self._names]
+        names = ["surrogate", *(f"proxy {label}" if label == "surrogate" else label for label in self._names)]
         iteration = len(self._truths) - self.start + 1
         weights = influences(measured, self.temperature / (1 + math.log(max(iteration, 1))))
         self._measured = dict(zip(names, measured, strict=True))
         self._influence = dict(zip(names, map(float, weights), strict=True))
         columns = [gain, *np.where(np.isfinite(scores), scores, -np.inf).T]
-        return np.stack([rankdata(-column) for column in columns], axis=1)
+        return np.stack([rankdata(-column) for column in columns], axis=1) @ weights
 
     def _forest(self, rows: Array, known: Any, truths: Array, others: Array, fold: int = 0) -> tuple[Array, Array]:
         """Returns mean and standard deviation (m,) of the trees' predictions of other rows (m, d)."""

@@ -9,7 +9,7 @@ this.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -96,23 +96,34 @@ class RobotSearch(CandidateSearch):
         if not keys:
             return []
         metrics = self._metrics(scores)
-        open_ = np.array([key not in self._unknown for key in keys])
-        rounds = min(self._total, int(open_.sum()))
+        known = self._without(self._unknown)
+        rounds = min(self._total, int(known.sum()))
         while len(self._tried) < rounds and len(self._truths) < rounds:
             if self._trying is None:
                 self._trying = self._weights(metrics.shape[1])
-            top = keys[int(np.argmax(np.where(open_, metrics @ self._trying, -np.inf)))]
+            top = keys[int(np.argmax(np.where(known, metrics @ self._trying, -np.inf)))]
             if top not in self._truths:
                 return [top]
-            self._tried.append((self._trying, top))
-            self._trying = None
+            self._end_round(top)
         if self._explored is None:
             self._explored = len(self._truths)
         if not self._tried:
             return []
         order = np.argsort(-(metrics @ self.best), kind="stable")
-        free = self._free(keys)
-        return [keys[i] for i in order if free[i]][:most]
+        free = self._free()
+        return [keys[i] for i in order[free[order]][:most]]
+
+    def tell(self, results: Sequence[Result]) -> None:
+        """Takes in scores and truths; a truth that was asked for to try weights ends their round."""
+        super().tell(results)
+        for result in results:
+            if result.truth is not None and result.architecture.key in self._truths and self._explored is None:
+                self._end_round(result.architecture.key)
+
+    def _end_round(self, top: str) -> None:
+        if self._trying is not None:
+            self._tried.append((self._trying, top))
+            self._trying = None
 
     def _metrics(self, scores: Array) -> Array:
         if self._scaled is None or self._scaled[0] is not scores:

@@ -196,6 +196,13 @@ def test_robot_asks_for_the_top_of_each_weights_then_down_the_best_ones_ranking(
     assert [key for key in order if key not in found][: 12 - explored] == keys(asked)[explored:]
 
 
+def test_a_search_that_ends_while_it_explores_counts_its_last_round(tmp_path: Path) -> None:
+    searcher, results = ran(tmp_path, "robot", closed(60), 3)
+    found = [key for _, key in searcher._tried]
+    assert len(set(found)) == 3 == len(queries(results)) and found == keys(queries(results))  # three distinct tops
+    assert searcher.notes()["T0"] == searcher.notes()["weights_tried"] == 3
+
+
 def test_a_metric_that_is_the_truth_gets_its_weight(tmp_path: Path) -> None:
     """Beside a constant one and one that always fails, neither of which matters."""
 
