@@ -112,8 +112,9 @@ def associated(points: Array, lines: Array) -> tuple[NDArray[np.int64], Array]:
     The distance is the perpendicular one; of equally near lines it is the first.
     """
     units = lines / np.linalg.norm(lines, axis=1, keepdims=True)
-    along = points @ units.T
-    across = np.sqrt(np.maximum((points**2).sum(axis=1, keepdims=True) - along**2, 0.0))
+    along = (points[:, None] * units[None]).sum(axis=2, keepdims=True)  # (n, h, 1)
+    across = np.linalg.norm(points[:, None] - along * units[None], axis=2)
+    across = across.round(12)  # so that no processor's rounding decides between equals
     nearest = across.argmin(axis=1)
     return nearest.astype(np.int64), across[np.arange(len(points)), nearest]
 

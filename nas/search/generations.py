@@ -2,7 +2,8 @@
 
 The first generation is drawn at random; of each further one a child recombines two parents and is mutated, with the
 space's own operators; then the survivors of parents and children are the next parents. A generation is told as a whole
-before the next is asked for, so what is found does not depend on the batch. The archive keeps every result that no
+before the next is asked for, so what is found does not depend on the batch. All of them begin, with the same seed, with
+the same generation, so that they can be compared in pairs. The archive keeps every result that no
 other dominates, also those that did not survive.
 """
 
@@ -37,6 +38,7 @@ class Generations(Searcher):
         mutation: probability that a child of two is mutated, too.
         objectives: labels of the proxies that are objectives; None: all of the run.
         minimise: labels of the objectives that are minimised; None: parameters and flops, where they are objectives.
+        logs: labels of the objectives whose distances are those of sign(x) log10(1 + |x|), for ones of many decades.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class Generations(Searcher):
         mutation: float,
         objectives: Sequence[str] | None,
         minimise: Sequence[str] | None,
+        logs: Sequence[str],
     ) -> None:
         super().__init__(pool, seed)
         self.size, self.crossover, self.mutation = population, crossover, mutation
-        self._chosen, self._minimise = objectives, minimise
+        self._chosen, self._minimise, self._logs = objectives, minimise, logs
         self._archive: Archive | None = None
         self._proposed = 0
         self._children: list[Result] = []
@@ -65,7 +68,7 @@ class Generations(Searcher):
             ZeronasError: an objective is no proxy of the run, or there are fewer than two.
         """
         owner = f"Searcher '{self.name}'"
-        objectives = Objectives(owner, labels, self._chosen, self._minimise)
+        objectives = Objectives(owner, labels, self._chosen, self._minimise, self._logs)
         if len(objectives.labels) < 2:
             raise ZeronasError(
                 f"{owner} needs two or more objectives, but got {', '.join(objectives.labels)} alone; for example "
@@ -78,10 +81,10 @@ class Generations(Searcher):
         return super().ask(min(n, self.size - self._proposed % self.size), left)
 
     def _propose(self) -> Any | None:
-        rng, place = self._rng(), self._proposed % self.size
-        self._proposed += 1
+        place, self._proposed = self._proposed % self.size, self._proposed + 1
         if not self.parents:
-            return self.pool.sample(rng)
+            return self.pool.sample(seeds.generator(self.seed, "searcher", "first generation", self._proposed))
+        rng = self._rng()
         first, second = self._pair(rng, place)
         crossed = rng.random() < self.crossover
         if crossed and rng.random() >= self.mutation:

@@ -61,6 +61,7 @@ class NSGA2(_NSGA):
         mutation: probability that a child of two is mutated, too.
         objectives: labels of the proxies that are objectives; null: all of the run.
         minimise: labels of the objectives that are minimised; null: parameters and flops, where they are objectives.
+        logs: labels of the objectives whose distances are those of sign(x) log10(1 + |x|), for ones of many decades.
     """
 
     name = "nsga2"
@@ -75,8 +76,9 @@ class NSGA2(_NSGA):
         mutation: Share = 0.67,
         objectives: Labels | None = None,
         minimise: tuple[str, ...] | None = None,
+        logs: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(pool, seed, population, crossover, mutation, objectives, minimise)
+        super().__init__(pool, seed, population, crossover, mutation, objectives, minimise, logs)
         self._places: list[tuple[float, float]] = []  # of the parents: front, minus crowding
 
     def _part(self, points: Array, kept: list[int], last: list[int], room: int) -> list[int]:
@@ -115,6 +117,7 @@ class NSGA3(_NSGA):
             no more directions than parents.
         objectives: labels of the proxies that are objectives; null: all of the run.
         minimise: labels of the objectives that are minimised; null: parameters and flops, where they are objectives.
+        logs: labels of the objectives whose distances are those of sign(x) log10(1 + |x|), for ones of many decades.
     """
 
     name = "nsga3"
@@ -130,8 +133,9 @@ class NSGA3(_NSGA):
         divisions: Size | None = None,
         objectives: Labels | None = None,
         minimise: tuple[str, ...] | None = None,
+        logs: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(pool, seed, population, crossover, mutation, objectives, minimise)
+        super().__init__(pool, seed, population, crossover, mutation, objectives, minimise, logs)
         self.divisions = divisions
         self._lines: Array | None = None
         self._normaliser: Normaliser | None = None

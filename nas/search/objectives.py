@@ -5,6 +5,7 @@ Source of the archive: the unbounded elitist archive of MTF-PDNS (GECCO 2024, ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -30,9 +31,11 @@ class Objectives:
         labels: of the run's proxies.
         chosen: which of them are objectives; None: all.
         minimise: which objectives are; None: ``COMPLEXITIES``.
+        logs: which objectives are taken as sign(x) log10(1 + |x|). It changes no dominance, only distances.
 
     Raises:
-        ZeronasError: an objective is no proxy of the run, or named twice, or what is minimised is no objective.
+        ZeronasError: an objective is no proxy of the run, or named twice; or what is minimised, or taken as a
+            logarithm, is no objective.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Objectives:
         labels: Sequence[str],
         chosen: Sequence[str] | None = None,
         minimise: Sequence[str] | None = None,
+        logs: Sequence[str] = (),
     ) -> None:
         self.labels = tuple(labels if chosen is None else chosen)
         for label in self.labels:
@@ -51,11 +55,13 @@ class Objectives:
                 )
         if twice := [label for label in self.labels if self.labels.count(label) > 1]:
             raise ZeronasError(f"{owner} has the objective {shown(twice[0])} twice; name each once.")
-        for label in minimise or ():
-            if label not in self.labels:
-                raise ZeronasError(
-                    f"{owner} is to minimise {shown(label)}, which is no objective.{did_you_mean(label, self.labels)}"
-                )
+        for what, some in (("minimise", minimise or ()), ("take the logarithm of", logs)):
+            for label in some:
+                if label not in self.labels:
+                    raise ZeronasError(
+                        f"{owner} is to {what} {shown(label)}, which is no objective.{did_you_mean(label, self.labels)}"
+                    )
+        self.logs = frozenset(logs)
         self.minimised = frozenset(COMPLEXITIES if minimise is None else minimise)
 
     @property
@@ -70,6 +76,8 @@ class Objectives:
             value = result.scores[label].value if label in result.scores else None
             if value is None:
                 return None
+            if label in self.logs:
+                value = math.copysign(math.log10(1 + abs(value)), value)
             values.append(value if label in self.minimised else -value)
         return np.array(values)
 
@@ -118,4 +126,5 @@ class Archive:
         low, high = everything.min(axis=0), everything.max(axis=0)
         spread = np.where(high > low, high - low, 1.0)
         ours, theirs = (points - low) / spread, (self.points - low) / spread
-        return np.asarray(np.linalg.norm(ours[:, None] - theirs[None], axis=2).mean(axis=1))
+        # rounded, so that no processor's order of a sum decides between equals
+        return np.asarray(np.linalg.norm(ours[:, None] - theirs[None], axis=2).mean(axis=1).round(12))

@@ -7,6 +7,8 @@ decided by binary tournaments on novelty alone. The novelty of what is in the ar
 members, that of what is not is minus that distance: so non-dominated ones far from the archive's bulk are preferred,
 and dominated ones near it. Nothing ages. The answer is the archive.
 
+On NAS-Bench-101, where SynFlow spans many decades, the authors take logarithms of the proxies: ``logs`` says of which.
+
 What differs here: crossover and mutation are the space's own (released: two-point crossover always, then each gene of
 an integer vector mutates with probability 1/6, so about two thirds of the children do), and no architecture is
 evaluated twice. A failure never joins the archive and loses every tournament against a value.
@@ -50,6 +52,7 @@ class MTFPDNS(Generations):
         mutation: probability that a child of two is mutated, too.
         objectives: labels of the proxies that are objectives; null: all of the run.
         minimise: labels of the objectives that are minimised; null: parameters and flops, where they are objectives.
+        logs: labels of the objectives whose distances are those of sign(x) log10(1 + |x|), for ones of many decades.
     """
 
     name = "mtf_pdns"
@@ -64,8 +67,9 @@ class MTFPDNS(Generations):
         mutation: Share = 0.67,
         objectives: Labels | None = None,
         minimise: tuple[str, ...] | None = None,
+        logs: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(pool, seed, population, crossover, mutation, objectives, minimise)
+        super().__init__(pool, seed, population, crossover, mutation, objectives, minimise, logs)
 
     def _pair(self, rng: Any, place: int) -> tuple[Any, Any]:
         """Returns consecutive members of the shuffled population, and for the next child the same two turned round."""
