@@ -1,11 +1,10 @@
 """``python -m experiments.search_systems.pareto``: MTF-PDNS, NSGA-II, NSGA-III and random search at equal evaluations.
 
-Every member of a table is scored once (resumable, under ``runs/search_systems``); searches then read from there, so
-what differs between two of a method is the search's own chance, not the proxies'. After each evaluation the archive,
+Searches read scores that are there (see ``experiments.search_systems.scores``). After each evaluation the archive,
 filled by proxies and parameters, is judged on truth and parameters (see ``nas.judge.pareto``). Searches of one seed
-begin with the same generation, so seeds are pairs for the Wilcoxon signed-rank test. Two sets of objectives: the proxy
-that ranks the space best among the published ones, and parameters; and those of MTF-PDNS's authors with parameters in
-the place of FLOPs.
+begin with the same generation, so seeds are pairs for the Wilcoxon signed-rank test. Two sets of objectives: the
+field's own metric of the space and parameters; and those of MTF-PDNS's authors, with parameters in the place of FLOPs.
+What diverged can be chosen as well, and counts as having the worst loss of what trained.
 """
 
 from __future__ import annotations
@@ -19,45 +18,37 @@ from typing import Any
 import numpy as np
 
 from experiments.guard import guarded, named
-from experiments.paper.runs import composed
 from experiments.paper.tables import save, saved
-from experiments.queries.pools import Known, asked
+from experiments.queries.pools import asked
+from experiments.search_systems.scores import METRICS, PROBES, Known, scored
 from nas import judge, search
 from nas.core.files import number, versions
-from nas.core.progress import Progress
-from nas.engine.evaluate import Evaluator
-from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool
-from nas.engine.run import answered
-from nas.engine.trials import PROXIES, Evaluation, Result, Trial
+from nas.engine.trials import PROXIES, Result, Trial
+from nas.judge.effects import holm
 from nas.judge.pareto import Plane, Quality, course
 from nas.report import plots
 from nas.report.tables import text_table
 from nas.search.objectives import Objectives
-from nas.settings import SearchSettings, make
-from nas.truth.benchmarks import Benchmark
-from spaces.base import Space
 
-__all__ = ["METHODS", "RESULTS", "TABLES", "compared", "figure", "main", "pareto_lines", "tests"]
+__all__ = ["METHODS", "RESULTS", "TABLES", "compared", "figure", "main", "pareto_lines", "significance"]
 
 #: where committed results go
 RESULTS = Path(__file__).parent / "results"
 
-#: table -> settings, evaluations (a quarter of the members or a little more; a sixth of NAS-Bench-NLP) and population
-TABLES: dict[str, tuple[tuple[str, ...], int, int]] = {
-    "nas_bench_nlp": (("space=rnn",), 400, 20),
-    "flexibert": (("space=bert", "bert_reading=trained"), 120, 20),
-    "mini_rnn": (("space=rnn",), 60, 10),
-    "mini_bert": (("space=bert",), 40, 10),
+#: table -> evaluations (a quarter of the members or fewer) and size of the population
+TABLES: dict[str, tuple[int, int]] = {
+    "nas_bench_nlp": (400, 20),
+    "flexibert": (120, 20),
+    "mini_rnn": (60, 10),
+    "mini_bert": (40, 10),
 }
-#: the proxy of the smaller set of objectives, by space
-_PROXY = {"rnn": "hidden_covariance", "bert": "zerolm"}
 #: proxies of the larger set, whose distances are those of logarithms, as the authors take them on NAS-Bench-101
 _AUTHORS = ("synflow", "jacobian_covariance", "snip")
 METHODS = ("mtf_pdns", "nsga2", "nsga3", "random")
 #: pairs that are tested, the first against the second
 _PAIRS = (("mtf_pdns", "nsga2"), ("nsga3", "nsga2"), ("mtf_pdns", "random"), ("nsga2", "random"))
-#: searches of each method, by seed
+#: searches of each method, by seed, shared out over the table's probe seeds
 STARTS = 30
 #: shares of the evaluations at which results are told
 _AT = (0.25, 0.5, 0.75, 1.0)
@@ -66,40 +57,31 @@ _INDICATORS = ("hypervolume", "igd", "igd_plus")
 
 def _sets(space: str) -> dict[str, tuple[str, ...]]:
     """Returns the sets of objectives by name."""
-    return {"two": (_PROXY[space], "parameters"), "four": (*_AUTHORS, "parameters")}
-
-
-def _scored(name: str) -> tuple[Space[Any], Benchmark, dict[str, Evaluation]]:
-    """Returns the space, the table, and the scores of its members by key."""
-    overrides, _, _ = TABLES[name]
-    folder = Path("runs") / "search_systems" / f"pareto_{name}"
-    proxies = ",".join((_PROXY[overrides[0].removeprefix("space=")], *_AUTHORS, "parameters"))
-    fixed = (f"proxy=[{proxies}]", f"benchmark={name}", "pool=benchmark", "searcher=random")
-    settings = make(composed("search", *overrides, *fixed, f"run.dir={folder}"), SearchSettings)
-    benchmark = settings.needed_truth()
-    trials = [Trial(entry.architecture) for entry in benchmark.entries]
-    with Journal(folder, settings.identity) as journal, Evaluator(settings.task()) as evaluator:
-        found = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
-    return settings.space, benchmark, {one.key: one for one in found}
+    return {"two": (METRICS[space][0], "parameters"), "four": (*_AUTHORS, "parameters")}
 
 
 class _Table:
-    """A table's members, where they lie by truth and parameters, and their scores."""
+    """A table's members, where they lie by truth and parameters, and their scores under one probe seed."""
 
-    def __init__(self, name: str) -> None:
-        self.space, benchmark, self.scores = _scored(name)
-        self.members = [entry.architecture for entry in benchmark.entries]
-        self.pool = BenchmarkPool(self.space, self.members)
+    def __init__(self, name: str, probe: int) -> None:
+        found = scored(name, probe)
+        space, benchmark = found.space, found.benchmark
+        self.space, self.scores = space, found.scores
+        self.members = [member.architecture for member in benchmark.members]
+        self.pool = BenchmarkPool(space, self.members)
         self.truth = {
-            entry.key: (-benchmark.sign * entry.value, float(self.space.counts(entry.architecture).parameters))
+            entry.key: (-benchmark.sign * entry.value, float(space.counts(entry.architecture).parameters))
             for entry in benchmark.entries
         }
         self.plane = Plane(np.array(list(self.truth.values())))
+        self.truth |= {
+            one.key: (float(self.plane.high[0]), float(space.counts(one.architecture).parameters))
+            for one in benchmark.diverged.values()
+        }
 
     def objectives(self, chosen: Sequence[str]) -> Objectives:
-        """Returns a set of objectives among the scores."""
-        labels = list(next(iter(self.scores.values())).scores)
-        return Objectives("The comparison", labels, chosen, None, [one for one in chosen if one in _AUTHORS])
+        """Returns a set of objectives."""
+        return Objectives("The comparison", chosen, None, None, [one for one in chosen if one in _AUTHORS])
 
     def searched(
         self, method: str, chosen: Sequence[str], seed: int, evaluations: int, population: int
@@ -108,12 +90,12 @@ class _Table:
         objectives, options = self.objectives(chosen), {}
         if method != "random":
             logs = tuple(one for one in chosen if one in objectives.logs)
-            options = {"population": population, "objectives": tuple(chosen), "logs": logs}
+            options = {"population": population, "logs": logs}
         pool = copy.copy(self.pool)  # features are worked out once
         pool.visited, pool.free = set(), np.ones(len(self.members), dtype=bool)
         searcher = search.get(method, pool, seed, **options)
-        searcher.prepare(list(next(iter(self.scores.values())).scores))
-        results = asked(searcher, {PROXIES: Known(self.scores)}, {PROXIES: evaluations}, population)
+        searcher.prepare(chosen)
+        results = asked(searcher, {PROXIES: Known(self.scores, chosen)}, {PROXIES: evaluations}, population)
         path = list(course(results, objectives, self.plane, self.truth))
         return _row([path[round(share * evaluations) - 1] for share in _AT])
 
@@ -138,24 +120,26 @@ def compared(name: str, done: dict[str, Any], keep: Callable[[Mapping[str, Any]]
     Args:
         keep: is told of what there is after each method.
     """
-    overrides, evaluations, population = TABLES[name]
-    rows = done.setdefault("rows", {})
-    table = _Table(name)
+    evaluations, population = TABLES[name]
+    rows, probes = done.setdefault("rows", {}), PROBES[name]
+    tables = [_Table(name, probe) for probe in probes]
     done |= {
-        "settings": list(overrides),
-        "members": len(table.members),
+        "members": len(tables[0].members),
         "evaluations": evaluations,
         "population": population,
-        "front": len(table.plane.front),
-        "best": vars(table.plane.best),
-        "sets": _sets(table.space.name),
+        "probes": list(probes),
+        "front": len(tables[0].plane.front),
+        "best": vars(tables[0].plane.best),
+        "sets": _sets(tables[0].space.name),
     }
     for label, chosen in done["sets"].items():
-        rows.setdefault(f"{label}; all; 0", table.exhausted(chosen))
+        for table, probe in zip(tables, probes, strict=True):
+            rows.setdefault(f"{label}; all; {probe}", table.exhausted(chosen))
         for method in METHODS:
             for start in range(STARTS):
                 row = f"{label}; {method}; {start}"
                 if row not in rows:
+                    table = tables[start % len(tables)]
                     rows[row] = table.searched(method, chosen, start, evaluations, population)
             keep(done)
             print(name, label, method, file=sys.stderr, flush=True)
@@ -167,9 +151,10 @@ def _values(table: Mapping[str, Any], label: str, method: str, indicator: str, a
     return [row[indicator][at] for name, row in table["rows"].items() if name.startswith(f"{label}; {method}; ")]
 
 
-def tests(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+def significance(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns for each set, pair and indicator the mean difference at the end, how often the first of the pair is
-    better, and the p-value of Wilcoxon's signed-rank test (two-sided; None where no pair differs)."""
+    better and worse, and the p-value of Wilcoxon's two-sided signed-rank test: raw (1 where all pairs are equal), and
+    corrected after Holm for all tests of the table."""
     from scipy.stats import wilcoxon
 
     found = []
@@ -178,7 +163,6 @@ def tests(table: Mapping[str, Any]) -> list[dict[str, Any]]:
             for indicator in _INDICATORS:
                 a, b = (np.array(_values(table, label, method, indicator)) for method in (first, second))
                 better = a > b if indicator == "hypervolume" else a < b
-                p = float(wilcoxon(a, b).pvalue) if (a != b).any() else None
                 found.append(
                     {
                         "set": label,
@@ -187,9 +171,11 @@ def tests(table: Mapping[str, Any]) -> list[dict[str, Any]]:
                         "difference": float((a - b).mean()),
                         "better": int(better.sum()),
                         "worse": int((a != b).sum() - better.sum()),
-                        "p": p,
+                        "p": float(wilcoxon(a, b).pvalue) if (a != b).any() else 1.0,
                     }
                 )
+    for one, corrected in zip(found, holm([one["p"] for one in found]), strict=True):
+        one["p_holm"] = float(corrected)
     return found
 
 
@@ -209,12 +195,24 @@ def pareto_lines(data: Mapping[str, Any]) -> list[str]:
             best = table["best"]
             rows.append([name, "", "the table's own front", "", *(f"{best[one]:.4f}" for one in _INDICATORS)])
     out = text_table(header, rows)
-    out += ["", "Wilcoxon signed rank over paired seeds (first better / worse):"]
-    for name, table in data["tables"].items():
-        for one in table["tests"]:
-            what = f"{name}, {one['set']}, {one['indicator']}: {' against '.join(one['pair'])}"
-            out.append(f"{what} {one['difference']:+.4f}, {one['better']}/{one['worse']}, p {number(one['p'], 2)}")
-    return out
+    out += ["", "Wilcoxon signed rank over pairs of seeds, p corrected after Holm for all tests of a table:"]
+    header = ["table", "objectives", "pair", "indicator", "difference", "better", "worse", "p", "p (Holm)"]
+    rows = [
+        [
+            name,
+            one["set"],
+            " - ".join(one["pair"]),
+            one["indicator"],
+            f"{one['difference']:+.4f}",
+            str(one["better"]),
+            str(one["worse"]),
+            number(one["p"], 2),
+            number(one["p_holm"], 2),
+        ]
+        for name, table in data["tables"].items()
+        for one in table.get("significance", ())
+    ]
+    return out + text_table(header, rows, right=(5, 6, 7, 8))
 
 
 def figure(data: Mapping[str, Any], path: Path) -> None:
@@ -256,7 +254,7 @@ def main() -> None:
             save(path, {**data, "versions": versions()})
 
         table = compared(name, data["tables"].get(name, {}), keep)
-        keep({**table, "tests": tests(table)})
+        keep({**table, "tests": significance(table)})
     figure(data, RESULTS / "pareto.png")
     print("\n".join(pareto_lines(data)))
 

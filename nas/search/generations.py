@@ -67,6 +67,7 @@ class Generations(Searcher):
         Raises:
             ZeronasError: an objective is no proxy of the run, or there are fewer than two.
         """
+        super().prepare(labels)
         owner = f"Searcher '{self.name}'"
         objectives = Objectives(owner, labels, self._chosen, self._minimise, self._logs)
         if len(objectives.labels) < 2:
