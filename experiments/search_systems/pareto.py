@@ -210,7 +210,7 @@ def pareto_lines(data: Mapping[str, Any]) -> list[str]:
             number(one["p_holm"], 2),
         ]
         for name, table in data["tables"].items()
-        for one in table.get("significance", ())
+        for one in table.get("tests", ())
     ]
     return out + text_table(header, rows, right=(5, 6, 7, 8))
 

@@ -71,9 +71,11 @@ class Generations(Searcher):
         owner = f"Searcher '{self.name}'"
         objectives = Objectives(owner, labels, self._chosen, self._minimise, self._logs)
         if len(objectives.labels) < 2:
+            only = objectives.labels[0]
+            setting = "proxy" if self._chosen is None else "searcher.objectives"
+            other = next(one for one in (*labels, "parameters", "flops") if one != only)
             raise ZeronasError(
-                f"{owner} needs two or more objectives, but got {', '.join(objectives.labels)} alone; for example "
-                f"proxy=[{objectives.labels[0]},{'flops' if 'parameters' in objectives.labels else 'parameters'}]."
+                f"{owner} needs two or more objectives, but got {only} alone; for example {setting}=[{only},{other}]."
             )
         self._archive = Archive(objectives)
 

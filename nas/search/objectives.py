@@ -70,7 +70,12 @@ class Objectives:
         return {label: "lower" if label in self.minimised else "higher" for label in self.labels}
 
     def point(self, result: Result) -> Array | None:
-        """Returns a result's objectives, all to be minimised; None where one of them is a failure."""
+        """Returns a result's objectives, all to be minimised; None where one of them is a failure.
+
+        Where the fitness is none of them its failure counts, too: so a gate says what is infeasible.
+        """
+        if result.fitness == -math.inf:
+            return None
         values = []
         for label in self.labels:
             value = result.scores[label].value if label in result.scores else None

@@ -81,6 +81,9 @@ def test_objectives_are_minimised_where_they_are_complexities() -> None:
     assert dict(objectives.aims) == {"snip": "higher", "parameters": "lower"}
     assert objectives.point(result("a", snip=3.0, parameters=7.0)).tolist() == [-3, 7]  # type: ignore[union-attr]
     assert objectives.point(result("a", snip=None, parameters=7.0)) is None
+    sizes = Objectives("Searcher 'x'", ["snip", "parameters", "flops"], ["parameters", "flops"])
+    assert sizes.point(result("a", snip=None, parameters=7.0, flops=1.0)) is None  # as the fitness failed
+    assert sizes.point(result("a", snip=0.0, parameters=7.0, flops=1.0)).tolist() == [7, 1]  # type: ignore[union-attr]
     turned = Objectives("Searcher 'x'", ["snip", "parameters"], ["parameters", "snip"], ["snip"], ["snip"])
     assert turned.point(result("a", snip=-999.0, parameters=7.0)).tolist() == [-7, -3]  # type: ignore[union-attr]
     assert turned.point(result("a", snip=9.0, parameters=7.0)).tolist() == [-7, 1]  # type: ignore[union-attr]

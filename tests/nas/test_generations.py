@@ -191,7 +191,7 @@ def test_what_is_asked_does_not_depend_on_the_batch(name: str) -> None:
             {"objectives": ["parameters"]},
             ["zerolm", "parameters"],
             "Searcher 'mtf_pdns' needs two or more objectives, but got parameters alone; for example "
-            "proxy=[parameters,flops].",
+            "searcher.objectives=[parameters,zerolm].",
         ),
         (
             "nsga3",
