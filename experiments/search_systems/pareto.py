@@ -1,10 +1,11 @@
 """``python -m experiments.search_systems.pareto``: MTF-PDNS, NSGA-II, NSGA-III and random search at equal evaluations.
 
 Searches read scores that are there (see ``experiments.search_systems.scores``). After each evaluation the archive,
-filled by proxies and parameters, is judged on truth and parameters (see ``nas.judge.pareto``). Searches of one seed
-begin with the same generation, so seeds are pairs for the Wilcoxon signed-rank test. Two sets of objectives: the
-field's own metric of the space and parameters; and those of MTF-PDNS's authors, with parameters in the place of FLOPs.
-What diverged can be chosen as well, and counts as having the worst loss of what trained.
+filled by proxies and parameters, is judged on truth and parameters (see ``nas.judge.pareto``). Searches in generations
+begin, with the same seed, with the same generation, so seeds are pairs for the Wilcoxon signed-rank test (random search
+draws its own). Two sets of objectives: the field's own metric of the space and parameters; and those of MTF-PDNS's
+authors, with parameters in the place of FLOPs. What diverged can be chosen as well, and counts as having the worst loss
+of what trained.
 """
 
 from __future__ import annotations
@@ -235,7 +236,8 @@ def figure(data: Mapping[str, Any], path: Path) -> None:
             ax.set_ylim(bottom=0)
             ax.set_title(f"{name}, {table['members']:,} members\n{', '.join(chosen[:-1])} + {chosen[-1]}", fontsize=8)
             ax.tick_params(labelsize=8)
-    axes[0, 0].legend(fontsize=8)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    chart.legend(handles, names, loc="outside upper center", ncols=len(names), fontsize=9, frameon=False)
     chart.supxlabel("evaluations", fontsize=10)
     chart.supylabel("hypervolume missing to the table's own front", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
