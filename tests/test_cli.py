@@ -111,6 +111,11 @@ BAD = [
     (("search", "reduction.hidden_sizes=3"), "The reduction names 'hidden_sizes', which is no feature of space 'rnn'."),
     (("search", "reduction.hidden_states=7"), "The reduction wants hidden_states=7, but hidden_states takes one of: 1"),
     (("search", "reduction=paper"), "The reduction names 'hidden_size', which is no feature of space 'rnn'."),
+    (("search", "searcher=nsga2"), "Searcher 'nsga2' needs two or more objectives, but got hidden_covariance alone;"),
+    (
+        ("search", "searcher=nsga3", "proxy=[snip,parameters]", "searcher.objectives=[snip,params]"),
+        "Searcher 'nsga3' has the objective 'params', which is no proxy of this run. Did you mean 'parameters'?",
+    ),
     (("search", "searcher.tournament=200"), "Searcher 'evolution' needs tournament <= population, but got ("),
     (
         ("search", "searcher=optuna", "searcher.sampler=tpee"),

@@ -65,7 +65,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)
         truth_seconds, notes = seconds.get(TRUTH, 0.0), searcher.notes()
-        answers = report(folder, settings, rows, asked, pool, wall, note, truth_seconds, gate, notes)
+        answers = report(folder, settings, rows, asked, pool, wall, note, truth_seconds, gate, notes, searcher.front())
     print("\n".join(answer(answers)) + prepared(task))
     print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
     if answers["found"] is not None:

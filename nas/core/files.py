@@ -79,9 +79,14 @@ def plain(data: Any) -> Any:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Returns a number for people: ``digits`` significant digits, thousands apart, "n/a" for None and NaN."""
+    """Returns a number for people: ``digits`` significant digits, thousands apart, "n/a" for None and NaN.
+
+    From 10^15 on it is written with an exponent.
+    """
     if value is None or not math.isfinite(value):
         return "n/a"
+    if abs(value) >= 1e15:
+        return f"{value:.{digits}g}"
     if value == int(value) and abs(value) >= 1:
         return f"{int(value):,}"
     if abs(value) >= 10**digits:

@@ -14,10 +14,12 @@ from nas.core import seeds
 from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.gate import Gate
 from nas.engine.pools import BenchmarkPool, Pool
+from nas.engine.trials import Result
 from nas.judge.noise import Noise
 from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, by_fitness, find, regrets
 from nas.report import plots
 from nas.report.course import course, course_lines, course_plot, course_section
+from nas.report.pareto import FILES, pareto, pareto_lines, pareto_plot, write_pareto
 from nas.report.queries import cost, counted, diverged, how_chosen, partial, queries_line, query_row, query_table
 from nas.report.tables import estimate, markdown_table
 from nas.search import SEARCHERS
@@ -41,6 +43,7 @@ def report(
     truth_seconds: float = 0.0,
     gate: Gate | None = None,
     notes: Mapping[str, Any] | None = None,
+    front: Sequence[Result] | None = None,
 ) -> dict[str, Any]:
     """Writes everything into the run folder and returns what results.json holds.
 
@@ -53,6 +56,7 @@ def report(
         truth_seconds: how many of them the truth took.
         gate: what made architectures infeasible, if there is one.
         notes: what the searcher tells of itself.
+        front: its archive, where it has several objectives.
     """
     benchmark, fitness = settings.benchmark, settings.fitness
     rated = [_rated(s, fitness) for s in scored]
@@ -89,6 +93,8 @@ def report(
         "agreement": {} if benchmark is None else {k: vars(a) for k, a in agreements(rated, labels, benchmark).items()},
         "regret": _regrets(settings, rated, asked, pool),
         "selection": course(rated, asked, labels, benchmark, SEARCHERS.get(settings.given.searcher.name).only_draws),
+        "searcher_notes": dict(notes or {}),
+        "pareto": None if front is None else _pareto(settings, scored, front, notes or {}),
         "seconds": {
             "wall": wall,
             "truth": truth_seconds,
@@ -99,6 +105,11 @@ def report(
     }
     results["plots"] = _plots(folder, settings, results, scored, chosen)
     results["plots"] += [path.name for path in course_plot(folder, results)]
+    if results["pareto"] is not None:
+        write_pareto(folder, results["pareto"], labels)
+        title = f"{results['searcher']}: {', '.join(results['pareto']['objectives'])}"
+        made = pareto_plot(folder, results["pareto"], settings.space, benchmark, title)
+        results["plots"] += [path.name for path in made]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", summary(results))
     return results
@@ -117,6 +128,14 @@ def _preferred(settings: Settings[SearchSettings], scored: Sequence[Scored]) -> 
 def _rated(scored: Scored, fitness: str) -> Rated:
     scores = {label: score.value for label, score in scored.evaluation.scores.items()}
     return Rated(scored.architecture, scores[fitness], scores)
+
+
+def _pareto(
+    settings: Settings[SearchSettings], scored: Sequence[Scored], front: Sequence[Result], notes: Mapping[str, Any]
+) -> dict[str, Any]:
+    places = {one.architecture.key: one.index for one in scored}
+    aims = notes.get("objectives") or dict.fromkeys(settings.proxies, "higher")
+    return pareto(settings.space, front, aims, places, list(settings.proxies), settings.benchmark)
 
 
 def _refused(gate: Gate, scored: Sequence[Scored]) -> int:
@@ -303,7 +322,9 @@ def summary(results: dict[str, Any]) -> str:
     if results["queries"]:
         lines += ["", *query_table(results)]
     lines += course_section(results)
-    lines += ["", "Files: table.csv (every evaluation), results.json (all of this), journal.jsonl (the record)."]
+    archive = "" if results["pareto"] is None else f"{FILES[0]} (the archive), "
+    record = "results.json (all of this), journal.jsonl (the record)"
+    lines += ["", f"Files: table.csv (every evaluation), {archive}{record}."]
     lines += [f"Plots: {', '.join(results['plots'])}."] if results["plots"] else []
     lines += ["", "```json", _pretty(results), "```", ""]
     return "\n".join(lines)
@@ -321,6 +342,7 @@ def answer(results: dict[str, Any]) -> list[str]:
             scores = ", ".join(f"{label} {number(chosen['scores'][label], 6)}" for label in results["proxies"])
             lines.append(f"proxy score: {scores}")
         lines += _truth_lines(results, chosen, benchmark)
+    lines += pareto_lines(results)
     lines += course_lines(results)
     if results.get("searcher_notes"):
         lines.append(f"{results['searcher']}: {_told(results['searcher_notes'])}")

@@ -15,11 +15,14 @@ from nas.search import (
     halving,
     hnas,
     local,
+    nsga,
     optuna,
+    pdns,
     proxybo,
     random,
     robot,
     stages,
+    swap_nas,
     zero_cost,
 )
 from nas.search.base import SEARCHERS, Result, Searcher, Trial
@@ -38,11 +41,14 @@ __all__ = [
     "halving",
     "hnas",
     "local",
+    "nsga",
     "optuna",
+    "pdns",
     "proxybo",
     "random",
     "robot",
     "stages",
+    "swap_nas",
     "zero_cost",
 ]
 

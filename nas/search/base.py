@@ -115,6 +115,10 @@ class Searcher(ABC):
         """Returns what a report should tell of the search beyond what it asked for: numbers and words by name."""
         return {}
 
+    def front(self) -> list[Result] | None:
+        """Returns what it found that nothing else found is better than in all objectives; None where it has one."""
+        return None
+
     def _of(self, of: Of, fidelity: float, together: int = 1) -> None:
         """Makes the fitness that of the proxies, or the truth after a share of a training; for a constructor.
 

@@ -42,10 +42,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "random on truth": ("random", {"of": "truth"}),
     "evolution on truth": ("evolution", {"population": 6, "tournament": 3, "of": "truth"}),
     "local on truth": ("local", {"starts": 3, "of": "truth"}),
+    "NSGA-II": ("nsga2", {"population": 6}),
+    "NSGA-III": ("nsga3", {"population": 6}),
+    "MTF-PDNS": ("mtf_pdns", {"population": 6}),
+    "SWAP-NAS": ("swap_nas", {"population": 6, "sample": 3, "mutants": 4}),
     "bayes by a forest": ("bayes", {"model": "forest", "drawn": 8, "start": 1, "spread": 1, "children": 4}),
 }
 SLOW = ("gp", "bayes by a forest", "robot", "hnas", "proxybo")  # where every member is asked for
-WAITING = ("zero_cost", "evolution on truth", "local on truth")  # for truths, with less than a batch
+#: with less than a batch: for truths, or for the last of a generation
+WAITING = ("zero_cost", "evolution on truth", "local on truth", "NSGA-II", "NSGA-III", "MTF-PDNS", "SWAP-NAS")
 BUDGET = {"gp": 12}  # a Gaussian process is fitted to every trial past the tenth
 
 

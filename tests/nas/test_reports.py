@@ -24,6 +24,12 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_numbers_that_nobody_can_count_the_digits_of_have_an_exponent() -> None:
+    assert [number(value) for value in (1234.0, 123456.7, 9.5e14, 1e15, -7.98629e246)] == [
+        *("1,234", "123,457", "950,000,000,000,000", "1e+15", "-7.986e+246")
+    ]
+
+
 def test_a_search_over_the_benchmark_reports_what_its_table_says(composed: Any, data_dir: Path, tmp_path: Path) -> None:
     results = search_app.run(
         composed(
