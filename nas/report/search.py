@@ -93,7 +93,6 @@ def report(
         "agreement": {} if benchmark is None else {k: vars(a) for k, a in agreements(rated, labels, benchmark).items()},
         "regret": _regrets(settings, rated, asked, pool),
         "selection": course(rated, asked, labels, benchmark, SEARCHERS.get(settings.given.searcher.name).only_draws),
-        "searcher_notes": dict(notes or {}),
         "pareto": None if front is None else _pareto(settings, scored, front, notes or {}),
         "seconds": {
             "wall": wall,
