@@ -192,7 +192,7 @@ class RankSettings(SharedSettings):
     limit: Size | None = None
     samples: Samples
     baselines: bool
-    resamples: Annotated[int, Ge(0), Le(1_000_000)]
+    resamples: Annotated[int, Ge(0), Le(1_000_000)] | None
     reference: Literal["features", "views", "none"]
 
 

@@ -46,7 +46,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
-        results = report(folder, settings, task.proxies, members, evaluations, given.resamples, wall)
+        resamples = resamples_of(len(members)) if given.resamples is None else given.resamples
+        results = report(folder, settings, task.proxies, members, evaluations, resamples, wall)
     print(members_line(results))
     print("\n".join(lines(results)))
     print(noise_line(results))
@@ -57,6 +58,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         print(text)
     print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} (summary.md, table.csv, results.json, plots)")
     return results
+
+
+def resamples_of(count: int) -> int:
+    """Returns the resamples of a bootstrap over so many architectures: 500, fewer of many, as intervals are narrow."""
+    return max(100, min(500, 2_500_000 // count))
 
 
 def chosen_members(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry | Diverged]:

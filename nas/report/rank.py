@@ -82,6 +82,7 @@ def report(
         "probe": settings.given.probe.name,
         "seed": settings.seed,
         "proxies": judged,
+        "resamples": resamples,
         "lot": scrutiny.lot(signed),
         "reference": scrutiny.learn(
             settings.space,
