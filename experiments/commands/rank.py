@@ -62,7 +62,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
 
 def resamples_of(count: int) -> int:
     """Returns the resamples of a bootstrap over so many architectures: 500, fewer of many, as intervals are narrow."""
-    return max(100, min(500, 2_500_000 // count))
+    return max(100, min(500, 1_500_000 // count))
 
 
 def chosen_members(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry | Diverged]:

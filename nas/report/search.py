@@ -360,7 +360,8 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     if benchmark is None:
         return [f"true value: unknown, {results['no_truth']}"]
     if chosen["truth"] is None:
-        return [_unknown(results, chosen, benchmark), *(_query_lines(results, benchmark) if results["regret"] else [])]
+        asked = _query_lines(results, benchmark) if results["regret"] else []
+        return [_unknown(results, chosen, benchmark), *reported_lines(chosen, benchmark), *asked]
     at, unit = chosen["standing"], benchmark["unit"]
     here = ", trained here" if chosen["trained_here"] else ""
     lines = [

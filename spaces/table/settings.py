@@ -22,6 +22,9 @@ Sentinels = tuple[float | str, ...]
 #: how much one unit of a column of sizes counts
 Unit = Annotated[float, Gt(0), Le(1e15)]
 
+#: roles beside which a column has no other: what else held the truth would give it away
+_ALONE = ("id", "objective", "reported")
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -69,7 +72,13 @@ class Columns:
             twice = [column for column, count in Counter(getattr(self, option) or ()).items() if count > 1]
             if twice:
                 raise ZeronasError(f"space.{option} names the column '{twice[0]}' twice.")
-        self._check_roles()
+        alone = {column: option for option, column in reversed(list(self.named())) if option in _ALONE}
+        for option, column in self.named():
+            if column in alone and option != alone[column] and not option.endswith("_is_better"):
+                raise ZeronasError(
+                    f"The column '{column}' is both space.{alone[column]} and space.{option}, and can only be one of "
+                    "them."
+                )
         for column in self.truths:
             ways = (column in self.higher_is_better) + (column in self.lower_is_better)
             if ways != 1:
@@ -81,21 +90,6 @@ class Columns:
         both = sorted({*self.higher_is_better} & {*self.lower_is_better})
         if both:
             raise ZeronasError(f"'{both[0]}' stands in space.higher_is_better and in space.lower_is_better.")
-
-    def _check_roles(self) -> None:
-        alone = {column: option for option, column in self.named() if option in ("id", "objective", "reported")}
-        for option, column in self.named():
-            if option.endswith("_is_better") or option not in ("genes", "costs", "metrics", "parameters", "flops"):
-                continue
-            if column in alone:
-                raise ZeronasError(
-                    f"The column '{column}' is both space.{alone[column]} and space.{option}; nothing but the truth "
-                    "may hold the truth, and an id is no number."
-                    if alone[column] != "id"
-                    else f"The column '{column}' is both space.id and space.{option}."
-                )
-        if self.id in self.truths:
-            raise ZeronasError(f"The column '{self.id}' is both space.id and the objective or what is reported.")
 
     def higher(self, column: str) -> bool:
         """Returns the direction of a column; metrics are better the higher unless they are named as lower."""
