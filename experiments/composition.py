@@ -18,6 +18,7 @@ __all__ = ["composition_sentence", "folders"]
 #: what hydra and omegaconf say -> what a user can do about it
 _SENTENCES = {
     r"Error merging override (.*)": "The override {0} has a value of another kind than its setting.",
+    r"In 'space/(.*)': Could not override 'proxy'": "Space {0} has no networks, so its members cannot be trained.",
     r"Could not delete from config\. '(.*)' does not exist": "{0} cannot be taken away: it is not there, or null.",
     r"Interpolation key '(.*)' not found full_key: (\S+)": "The setting {1} refers to {0}, which is not given.",
     r"Missing mandatory value: (\S+)": "The setting {0} is ???, which stands for a value that must be given.",

@@ -21,6 +21,8 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 import proxies
 import spaces
+from nas.core.csv_file import csv_path
+from nas.core.csv_file import fingerprint as fingerprint_of_table
 from nas.core.errors import ZeronasError, did_you_mean
 from nas.core.files import versions
 from nas.core.options import (
@@ -47,7 +49,6 @@ from nas.search.comparison import least_samples
 from nas.search.funnel import Finalists
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Benchmark
-from nas.truth.benchmarks.csv_table import fingerprint as fingerprint_of_table
 from proxies.base import Proxy
 from spaces.base import Space
 from spaces.record import Probe
@@ -191,7 +192,7 @@ class RankSettings(SharedSettings):
     limit: Size | None = None
     samples: Samples
     baselines: bool
-    resamples: Annotated[int, Ge(0), Le(1_000_000)]
+    resamples: Annotated[int, Ge(0), Le(1_000_000)] | None
     reference: Literal["features", "views", "none"]
 
 
@@ -414,8 +415,10 @@ class Settings(Generic[S]):
         if self.given.benchmark.name == "auto" and table is not None and table.name != self.space.benchmarks[0]:
             kept["benchmark"] = {"name": table.name}  # which one is meant depends on the machine, so it is named
         elif self.given.benchmark.name == "csv":
-            digest = fingerprint_of_table(self.given.benchmark.options.get("file"))
+            digest = fingerprint_of_table(csv_path("benchmark.file", self.given.benchmark.options.get("file")))
             kept["benchmark"] = {"name": "csv", **self.given.benchmark.options, "sha256": digest}
+        if self.space.fingerprint:
+            kept["space"] = {**kept["space"], "sha256": self.space.fingerprint}
         kept["probe"] = {"name": self.given.probe.name, **(self.given.probe.options.get(space) or {})}
         kept["tokens"] = fingerprint(getattr(self.probe, "text", None))
         return json.dumps(kept, sort_keys=True, default=str)
@@ -449,12 +452,23 @@ def make(config: Mapping[str, Any], kind: type[Q]) -> Settings[Q]:
     if kind.scores and not given.proxies:
         raise ZeronasError("At least one proxy is needed, but proxy=[] was given; for example proxy=hidden_covariance.")
     space = spaces.get(given.space.name, **given.space.options).reduce(given.reduction)
-    chosen = {label: _proxy(given, label, options, space.name) for label, options in (given.proxies or {}).items()}
+    chosen = _proxies(given, space)
     probe = _probe(given, space)
     benchmark, note = _benchmark(given, space)
     settings = Settings(given, space, probe, chosen, benchmark, note, config)
     check(space, probe, settings.measured())  # a proxy that does not fit is found before anything is computed
     return settings
+
+
+def _proxies(given: SharedSettings, space: Space[Any]) -> dict[str, Proxy]:
+    """Returns label -> proxy of those asked for, one that stands for several as these."""
+    chosen: dict[str, Proxy] = {}
+    for label, options in (given.proxies or {}).items():
+        for name, proxy in _proxy(given, label, options, space.name).expanded(label, space).items():
+            if name in chosen:
+                raise ZeronasError(f"Two proxies would be called '{name}', as '{label}' brings one, too; rename one.")
+            chosen[name] = proxy
+    return chosen
 
 
 def _proxy(given: SharedSettings, label: str, options: Any, space: str) -> Proxy:
@@ -487,7 +501,7 @@ def _benchmark(given: SharedSettings, space: Space[Any]) -> tuple[Benchmark | No
         if not space.benchmarks:
             return None, f"space '{space.name}' has no benchmark"
         name = benchmarks.automatic(space, given.data_dir, given.trains)
-    benchmark = benchmarks.get(name, given.data_dir, space.name, **given.benchmark.options)
+    benchmark = benchmarks.get(name, given.data_dir, space, **given.benchmark.options)
     if benchmark.space != space.name:
         fitting = [n for n in benchmarks.BENCHMARKS if benchmarks.BENCHMARKS.get(n).space == space.name]
         raise ZeronasError(

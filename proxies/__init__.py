@@ -9,6 +9,7 @@ from proxies import (  # noqa: F401 (each registers its proxies)
     az_nas,
     bert,
     capacity,
+    columns,
     control,
     covariance,
     expression,

@@ -22,6 +22,7 @@ from proxies.aggregation import RankAggregation
 from proxies.base import PROXIES, Block, Need, Needs, Proxy, ProxyFailure, Record
 from proxies.jacobian import require_finite_states
 from proxies.principal import variance_shares
+from proxies.sizes import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,7 +120,7 @@ class AZNas(Proxy):
                 raise ProxyFailure("ranks are relative to a sample of a space, which the proxy was not prepared for")
             return self._whole(record)
         if self.part == "complexity":
-            return float(record.counts.flops)
+            return counted(record, "flops")
         require_finite_states(record)
         if not record.blocks:
             raise ProxyFailure("the pass made no blocks")

@@ -129,6 +129,18 @@ class Proxy(ABC):
         """
         return self
 
+    def expanded(self, label: str, space: Space[Any]) -> Mapping[str, Proxy]:
+        """Returns label -> proxy of what a run has in its place; most proxies are their own answer.
+
+        Args:
+            label: that the run gives it.
+            space: that it is for.
+
+        Raises:
+            ZeronasError: the space has not what it stands for.
+        """
+        return {label: self}
+
     def prepare(self, space: Space[Any], probe: Probe | None = None, seed: int = 0, device: str = "cpu") -> Proxy:
         """Returns the proxy that scores members of a space, with what it must know of the space as a whole.
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from proxies.base import PROXIES, Proxy, Record
+from typing import Literal
 
-__all__ = ["Depth", "Flops", "Parameters", "Width"]
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record
+
+__all__ = ["Depth", "Flops", "Parameters", "Width", "counted"]
+
+
+def counted(record: Record, what: Literal["parameters", "flops", "depth", "width"]) -> float:
+    """Returns a size of the full-size model.
+
+    Raises:
+        ProxyFailure: the space does not know it.
+    """
+    size: int | None = getattr(record.counts, what)
+    if size is None:
+        raise ProxyFailure(f"{what} not known")
+    return float(size)
 
 
 class _Size(Proxy):
@@ -21,7 +35,7 @@ class Parameters(_Size):
 
     def __call__(self, record: Record) -> float:
         """Returns trainable scalars."""
-        return float(record.counts.parameters)
+        return counted(record, "parameters")
 
 
 @PROXIES.register("flops")
@@ -33,7 +47,7 @@ class Flops(_Size):
 
     def __call__(self, record: Record) -> float:
         """Returns FLOPs per token."""
-        return float(record.counts.flops)
+        return counted(record, "flops")
 
 
 @PROXIES.register("depth")
@@ -45,7 +59,7 @@ class Depth(_Size):
 
     def __call__(self, record: Record) -> float:
         """Returns the number of operations on the longest path."""
-        return float(record.counts.depth)
+        return counted(record, "depth")
 
 
 @PROXIES.register("width")
@@ -57,4 +71,4 @@ class Width(_Size):
 
     def __call__(self, record: Record) -> float:
         """Returns the width as the space defines it (see ``Counts``)."""
-        return float(record.counts.width)
+        return counted(record, "width")

@@ -18,6 +18,7 @@ from nas.core import seeds
 from nas.core.options import NotNegative, Share, validated
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Tap
 from proxies.jacobian import require_finite_states
+from proxies.sizes import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,7 +124,10 @@ class Swap(Proxy):
         if not self.regularised or (self.mu is not None and self.sigma is not None):
             return self
         rng = seeds.generator(0, "swap", "pool")  # the same sample in every run
-        sizes = [space.counts(space.sample(rng)).parameters / 1000 for _ in range(self.sample)]
+        drawn = [space.counts(space.sample(rng)).parameters for _ in range(self.sample)]
+        sizes = [parameters / 1000 for parameters in drawn if parameters is not None]
+        if not sizes:
+            return self
         low, middle, high = np.quantile(sizes, [0.25, self.quantile, 0.75])
         prepared = copy.copy(self)
         prepared._constants = (
@@ -149,7 +153,7 @@ class Swap(Proxy):
             raise ProxyFailure("mu and sigma must be given, or be those of a space that the proxy is prepared for")
         if not sigma > 0:
             raise ProxyFailure("the quartiles of the space's parameters are equal, so sigma must be given")
-        return value * regulariser(record.counts.parameters / 1000, mu, sigma)
+        return value * regulariser(counted(record, "parameters") / 1000, mu, sigma)
 
     def _patterns(self, record: Record) -> int:
         taps = [tap for tap in record.taps if tap.is_activation]

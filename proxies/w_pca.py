@@ -11,6 +11,7 @@ from nas.core.options import OpenShare, validated
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record
 from proxies.jacobian import require_finite_states
 from proxies.principal import variance_shares
+from proxies.sizes import counted
 
 __all__ = ["WPCA"]
 
@@ -66,4 +67,4 @@ class WPCA(Proxy):
         if not first:
             raise ProxyFailure("the network has no feed-forward block")
         components = sum(first.values())
-        return float(components * record.counts.parameters) if self.weighted else float(components)
+        return float(components * counted(record, "parameters")) if self.weighted else float(components)

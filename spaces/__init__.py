@@ -9,6 +9,7 @@ from nas.core.options import Options, construct
 from nas.core.registry import Registry
 from spaces.base import Architecture, Counts, Space
 from spaces.rules import Feature, Rule
+from spaces.table import TableSpace
 
 __all__ = ["SPACES", "Architecture", "Counts", "Feature", "Rule", "Space", "get"]
 
@@ -28,6 +29,9 @@ def _bert(reading: str = "stated", vocabulary: int = 30522) -> Space[Any]:
     from spaces.bert.space import BertSpace
 
     return BertSpace(reading, vocabulary)
+
+
+SPACES.register(TableSpace.name)(TableSpace)
 
 
 def get(name: str, /, **options: Any) -> Space[Any]:

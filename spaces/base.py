@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from spaces.protocol import Protocol as TrainingProtocol
     from spaces.record import Probe
 
-__all__ = ["Architecture", "Counts", "Matrix", "Space"]
+__all__ = ["Architecture", "Counts", "Matrix", "Reading", "Space"]
 
 _ATTEMPTS = 2000
 
@@ -60,7 +60,7 @@ A = TypeVar("A", bound=Architecture)
 
 @dataclass(frozen=True)
 class Counts:
-    """Sizes of a model, from shapes alone.
+    """Sizes of a model, from shapes alone; None where the space does not know.
 
     Attributes:
         parameters: trainable scalars, the benchmark's own count.
@@ -69,10 +69,10 @@ class Counts:
         width: see each space: the widest intermediate vector.
     """
 
-    parameters: int
-    flops: int
-    depth: int
-    width: int
+    parameters: int | None
+    flops: int | None
+    depth: int | None
+    width: int | None
 
 
 class Matrix(NamedTuple):
@@ -89,6 +89,20 @@ class Matrix(NamedTuple):
     rows: int
     columns: int
     heads: int
+
+
+class Reading(NamedTuple):
+    """What a table says of one architecture in one column.
+
+    Attributes:
+        value: as it stands there; None where it is missing.
+        higher_is_better: direction of the column.
+        reason: why it is missing.
+    """
+
+    value: float | None
+    higher_is_better: bool
+    reason: str = ""
 
 
 class Space(ABC, Generic[A]):
@@ -115,6 +129,29 @@ class Space(ABC, Generic[A]):
     def is_key(self, text: str) -> bool:
         """Returns whether a text has the form of the keys of this space."""
         return bool(re.fullmatch(self.key_pattern or rf"{re.escape(self.name)}-[0-9a-f]+", text))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the columns of scores that a table holds of its members, in order; most spaces have none."""
+        return ()
+
+    @property
+    def counted(self) -> bool:
+        """Whether ``counts`` knows the parameters of its members."""
+        return True
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the file that the space is read from from another one, "" where there is no file."""
+        return ""
+
+    def named(self, text: str) -> A | None:
+        """Returns the member that a name or a key stands for without a table of truths, or None."""
+        return self.known.get(text)
+
+    def members(self) -> Sequence[A]:
+        """Returns all members in a fixed order, where the space is a list of them; most are not, and return none."""
+        return ()
 
     @property
     def known(self) -> Mapping[str, A]:
@@ -205,6 +242,14 @@ class Space(ABC, Generic[A]):
             ZeronasError: the space does not say; then its probe must not give "matrices".
         """
         raise ZeronasError(f"Space '{self.name}' does not say which weight matrices its members have.")
+
+    def readings(self, architecture: A) -> Mapping[str, Reading]:
+        """Returns what the columns say of a member.
+
+        Raises:
+            ZeronasError: the space has none; then its probe must not give "columns".
+        """
+        raise ZeronasError(f"Space '{self.name}' has no table with columns.")
 
     @abstractmethod
     def build(self, architecture: A, **sizes: Any) -> torch.nn.Module:

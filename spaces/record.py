@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from spaces.base import Counts, Matrix
+from spaces.base import Counts, Matrix, Reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +27,7 @@ NEEDS: frozenset[Need] = frozenset(
         "shapes",  # counts alone
         "matrices",  # shapes of the weight matrices, layer by layer
         "described",  # the named features of the graph or configuration (``Space.describe``)
+        "columns",  # what a table holds of the architecture (``Space.readings``)
         "forward",  # hidden states
         "embedding",  # what enters the first layer, of a forward pass
         "activations",  # taps: outputs of the activation functions, and what else the network computes
@@ -50,8 +51,8 @@ NEEDS: frozenset[Need] = frozenset(
         "feed_forward",  # of feed-forward blocks, the taps "pre_activation" (B, T, F)
     }
 )
-#: needs that shapes answer, so that nothing is built or run for them
-STILL: frozenset[Need] = frozenset({"shapes", "matrices", "described"})
+#: needs that shapes or a table answer, so that nothing is built or run for them
+STILL: frozenset[Need] = frozenset({"shapes", "matrices", "described", "columns"})
 
 #: a noised pass: a factor, and what it multiplies per step and unit: the "variance" or the "deviation" of the
 #: embedding over the batch
@@ -221,6 +222,8 @@ class Record:
     matrices: tuple[tuple[Matrix, ...], ...] = ()
     #: feature name -> value, as ``Space.describe`` has them
     described: Mapping[str, Any] = field(default_factory=dict)
+    #: column -> what a table says of the architecture in it
+    columns: Mapping[str, Reading] = field(default_factory=dict)
     #: records of further initialisations of the same architecture, where the probe makes several
     repeats: list[Record] = field(default_factory=list)
     #: results that several proxies share, each computed by the first that needs it
@@ -229,10 +232,14 @@ class Record:
     @classmethod
     def of(cls, space: Space[Any], architecture: Any, needs: Needs, seed: int) -> Record:
         """Returns a record that holds what shapes say, for a probe to fill with what a pass sees."""
-        matrices = space.matrices(architecture) if "matrices" in needs.kinds else ()
-        described = space.describe(architecture) if "described" in needs.kinds else {}
         return cls(
-            space.name, architecture.key, seed, space.counts(architecture), matrices=matrices, described=described
+            space.name,
+            architecture.key,
+            seed,
+            space.counts(architecture),
+            matrices=space.matrices(architecture) if "matrices" in needs.kinds else (),
+            described=space.describe(architecture) if "described" in needs.kinds else {},
+            columns=space.readings(architecture) if "columns" in needs.kinds else {},
         )
 
 

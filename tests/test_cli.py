@@ -34,7 +34,7 @@ def zeronas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 BAD = [
     (("serch",), "Unknown command 'serch'. Did you mean 'search'? Available: "),
     (("search", "proxy=hidden_covarianc"), "Unknown proxy 'hidden_covarianc'. Did you mean 'hidden_covariance'?"),
-    (("search", "space=rn"), "Unknown space 'rn'. Did you mean 'rnn'? Available: bert, rnn, stack."),
+    (("search", "space=rn"), "Unknown space 'rn'. Did you mean 'rnn'? Available: bert, rnn, stack, table."),
     (("search", "searcher=evolutoin"), "Unknown searcher 'evolutoin'. Did you mean 'evolution'?"),
     (("search", "probe=mikro"), "Unknown probe 'mikro'. Did you mean 'micro'?"),
     (("search", "benchmark=flexbert"), "Unknown benchmark 'flexbert'. Did you mean 'flexibert'?"),

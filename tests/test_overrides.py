@@ -297,7 +297,7 @@ NAMED = [
     (("search", "~data_dir"), "'data_dir' cannot be taken away: it is not there, or null."),
     (("search", "run={a:1}"), "'run={...}' names a setting that run does not have"),
     (("search", "run.dir.x=1"), "There is no setting 'run.dir.x'."),
-    (("search", "space=null"), "space must be one of bert, rnn, stack, but got null."),
+    (("search", "space=null"), "space must be one of bert, rnn, stack, table, but got null."),
     (("search", "space={a:1}"), "'space={...}' names a setting that space does not have"),
     (("search", "~space"), "zeronas search needs space, which is not given."),
     (("search", "~searcher"), "zeronas search needs searcher, which is not given."),

@@ -133,7 +133,7 @@ BAD = [
     (("search", "space=stack", "proxy=swap"), "Proxy 'swap' needs activations, which the probe of space 'stack' does"),
     (("search", "space=stack", "benchmark=mini_rnn"), "Benchmark 'mini_rnn' holds architectures of space 'rnn', but "),
     (("search", "space=stack", "gate=sampler"), "gate=sampler needs statistics to look at, but space 'stack' names n"),
-    (("search", "space=stak"), "Unknown space 'stak'. Did you mean 'stack'? Available: bert, rnn, stack."),
+    (("search", "space=stak"), "Unknown space 'stak'. Did you mean 'stack'? Available: bert, rnn, stack, table."),
     (
         ("score", "space=stack"),
         "An architecture is needed: arch=FILE with its JSON, a run folder, a key of a table, or",

@@ -33,8 +33,8 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
         )
     if not isinstance(given, str):
         return space.parse(given)
-    if given in space.known:
-        return space.known[given]
+    if (named := space.named(given)) is not None:
+        return named
     if space.is_key(given):
         return _by_key(space, given, data_dir)
     for other in spaces.SPACES:
@@ -73,7 +73,7 @@ def _by_key(space: Space[Any], key: str, data_dir: str | None) -> Any:
     for name in benchmarks.BENCHMARKS:
         if benchmarks.BENCHMARKS.get(name).space != space.name:
             continue
-        benchmark = benchmarks.get(name, data_dir)
+        benchmark = benchmarks.get(name, data_dir, space)
         if not benchmark.at_hand:
             continue
         try:

@@ -56,7 +56,9 @@ def main(argv: list[str] | None = None) -> int:
 def _list(folder: Path | None) -> int:
     """Prints what is here, the tables that are part of the package first, and then what is not and how to get it."""
     kinds = [BENCHMARKS.get(name) for name in BENCHMARKS]
-    benchmarks = [get(kind.name, folder) for kind in sorted(kinds, key=lambda kind: bool(kind.files)) if kind.space]
+    benchmarks = [
+        get(kind.name, folder) for kind in sorted(kinds, key=lambda kind: bool(kind.files)) if not kind.as_told
+    ]
     sheets, damaged = {}, {}
     for benchmark in benchmarks:
         try:

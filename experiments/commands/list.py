@@ -22,7 +22,7 @@ def _spaces() -> list[list[str]]:
     rows = [["space", "features that reductions may name"]]
     for name in spaces.SPACES:
         specs = spaces.get(name).feature_specs
-        rows.append([name, ", ".join(specs)])
+        rows.append([name, ", ".join(specs) or "the columns that name its genes and sizes"])
     return rows
 
 
@@ -70,7 +70,7 @@ def _benchmarks() -> list[list[str]]:
     for name in BENCHMARKS:
         kind = BENCHMARKS.get(name)
         better = "higher" if kind.higher_is_better else "lower"
-        rows.append([name, kind.space or "any", kind.metric, better if kind.space else "as told"])
+        rows.append([name, kind.space or "any", kind.metric, "as told" if kind.as_told else better])
     return rows
 
 

@@ -17,6 +17,7 @@ from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.trials import PROXIES, Trial
+from nas.report.apart import ranked_line
 from nas.report.rank import lines, members_line, noise_line, published_lines, report, samples_lines
 from nas.report.scrutiny import reference_line
 from nas.settings import RankSettings, make
@@ -36,7 +37,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     settings = make(config, RankSettings)
     given, benchmark = settings.given, settings.needed_truth()
     members = chosen_members(benchmark, settings.space.contains, given.limit)
-    task = settings.task(BASELINES if given.baselines else ())
+    baselines = [name for name in BASELINES if settings.space.counted or name != "parameters"]
+    task = settings.task(baselines if given.baselines else ())
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         progress = Progress(len(members))
@@ -44,17 +46,23 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
-        results = report(folder, settings, task.proxies, members, evaluations, given.resamples, wall)
+        resamples = resamples_of(len(members)) if given.resamples is None else given.resamples
+        results = report(folder, settings, task.proxies, members, evaluations, resamples, wall)
     print(members_line(results))
     print("\n".join(lines(results)))
     print(noise_line(results))
     print(reference_line(results))
     for text in published_lines(results):
         print(text)
-    for text in samples_lines(results):
+    for text in [*samples_lines(results), *ranked_line(results)]:
         print(text)
     print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} (summary.md, table.csv, results.json, plots)")
     return results
+
+
+def resamples_of(count: int) -> int:
+    """Returns the resamples of a bootstrap over so many architectures: 500, fewer of many, as intervals are narrow."""
+    return max(100, min(500, 1_500_000 // count))
 
 
 def chosen_members(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry | Diverged]:

@@ -12,6 +12,7 @@ from experiments.commands.arch import read_architecture
 from experiments.guard import guarded
 from nas.core.files import number
 from nas.engine.evaluate import Evaluator
+from nas.report.apart import about_reported, kept_apart, reported_lines
 from nas.report.plots import draw_architecture
 from nas.settings import ScoreSettings, make
 
@@ -33,10 +34,14 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     print(f"key: {architecture.key}")
     for label, score in evaluation.scores.items():
         print(f"{label}: {number(score.value, 8) if score.value is not None else f'none, {score.reason}'}")
-    print(
-        f"parameters: {counts.parameters:,}; FLOPs per token: {counts.flops:,}; "
-        f"depth: {counts.depth}; width: {counts.width}"
-    )
+    sizes = {
+        "parameters": counts.parameters,
+        "FLOPs per token": counts.flops,
+        "depth": counts.depth,
+        "width": counts.width,
+    }
+    told = [f"{name}: {size:,}" for name, size in sizes.items() if size is not None]
+    print("; ".join(told) or "sizes: not known")
     described = settings.space.describe(architecture)
     print(f"features: {json.dumps({k: v for k, v in described.items() if k != 'parameters'})}")
     truth = None
@@ -46,7 +51,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         entry = settings.benchmark.lookup(architecture)
         if architecture.key in settings.benchmark.diverged:
             reason = settings.benchmark.diverged[architecture.key].reason
-            print(f"truth: none, {settings.benchmark.name} trained it and it {reason}")
+            table = settings.benchmark.name
+            why = reason if settings.benchmark.as_told else f"{table} trained it and it {reason}"
+            print(f"truth: none, {why}")
         elif entry is None:
             print(f"truth: unknown, the architecture is not in {settings.benchmark.name}")
         else:
@@ -57,6 +64,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
                 f"{len(entry.runs)} trainings; rank {at.rank:,} of {at.of:,}, percentile {at.percentile:.1f}, "
                 f"regret {number(at.regret)}"
             )
+            benchmark = {"unit": settings.benchmark.unit, **about_reported(settings.benchmark)}
+            for text in reported_lines(kept_apart(settings.benchmark, architecture), benchmark):
+                print(text)
             if settings.benchmark.caveat:
                 print(f"table: {settings.benchmark.caveat}")
     if given.draw:

@@ -108,13 +108,19 @@ class SpacePool(Pool):
     def sample(self, rng: np.random.Generator) -> Any | None:
         """Draws an unvisited member; None after 200 draws that were all visited before, or outside the region.
 
-        The region holds at least half of the draws, so that the latter alone do not come to 200.
+        The region holds at least half of the draws, so that the latter alone do not come to 200. Of a space that lists
+        its members one is then drawn of those that are left.
         """
         for _ in range(_ATTEMPTS):
             member = self.admit(self.space.sample(rng))
             if member is not None:
                 return member
-        return None
+        left = [
+            one
+            for one in self.space.members()
+            if one.key not in self.visited and (self.region is None or self.region.holds(one))
+        ]
+        return left[rng.integers(len(left))] if left else None
 
 
 class BenchmarkPool(Pool):

@@ -59,7 +59,7 @@ class Regrets:
         over_ties: the mean over the orders of tied scores: where the last query is drawn from several architectures of
             the same score, ``best_so_far`` is one such order. None where the queries were not chosen by fitness alone.
         random: expected for random search.
-        parameters: expected for the largest by parameters.
+        parameters: expected for the largest by parameters; None where they are not known.
         pool: architectures with a truth that the two draw from.
         best_in_pool: the least regret among them.
     """
@@ -67,7 +67,7 @@ class Regrets:
     best_so_far: list[float | None]
     over_ties: list[float | None] | None
     random: list[float | None]
-    parameters: list[float | None]
+    parameters: list[float | None] | None
     pool: int
     best_in_pool: float | None
 
@@ -126,7 +126,7 @@ def regrets(
     asked: Sequence[Asked],
     benchmark: Benchmark,
     obeys: Callable[[Any], bool],
-    size: Callable[[Any], int],
+    size: Callable[[Any], int] | None,
     pool: Sequence[Any] | None = None,
 ) -> Regrets | None:
     """Returns the regret of the truths that were asked for and of the baselines, or None where none was.
@@ -134,7 +134,7 @@ def regrets(
     Args:
         obeys: whether an architecture obeys the reduction that the search was under. The baselines of an open search
             draw from the table's members that do, so that they have what the reduction gives, too.
-        size: parameters of an architecture.
+        size: parameters of an architecture; None where the space does not know them.
         pool: members of a closed pool; None for the open space.
     """
     k = _units(sum(one.cost for one in asked))
@@ -146,12 +146,15 @@ def regrets(
     else:
         entries, without = [benchmark.by_key[architecture.key] for architecture in pool], []
     behind = [benchmark.standing(entry.value).regret for entry in entries]
-    sizes = [size(architecture) for architecture in [*(entry.architecture for entry in entries), *without]]
+    largest: list[float] | None = None
+    if size is not None:
+        sizes = [size(architecture) for architecture in [*(entry.architecture for entry in entries), *without]]
+        largest = ranked_regret(sizes, behind + [math.inf] * len(without), k)
     return Regrets(
         _finite(best_so_far(_by_cost(asked, benchmark, k))),
         _over_ties(rated, asked, benchmark, k) if by_fitness(rated, asked) else None,
         _finite(random_regret(behind, k, len(without))),
-        _finite(ranked_regret(sizes, behind + [math.inf] * len(without), k)),
+        None if largest is None else _finite(largest),
         len(entries),
         min(behind, default=None),
     )

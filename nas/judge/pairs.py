@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from nas.judge.counting import alike, untied
 from nas.judge.statistics import Numbers, places
 
 __all__ = ["SHARE", "Paired", "over_all", "partial", "within"]
@@ -50,7 +50,9 @@ class Paired:
 
 def over_all(scores: Numbers, truth: Numbers) -> Paired:
     """Returns the tie-broken tau (see ``nas.judge.statistics.tie_broken``), with its jackknife interval."""
-    return _tie_broken(scores, truth, np.ones(len(truth)), 1.0)
+    score, true = places(scores), places(truth)
+    every = np.full(len(true), len(true) - 1)
+    return _judged(np.stack([alike(score, true), untied(true), every], axis=1).astype(float))
 
 
 def within(scores: Numbers, truth: Numbers, sizes: Numbers, share: float = SHARE) -> Paired:
@@ -71,19 +73,20 @@ def within(scores: Numbers, truth: Numbers, sizes: Numbers, share: float = SHARE
         truth: higher is better, same order.
         sizes: numbers of parameters, same order.
     """
-    return _tie_broken(scores, truth, sizes, share)
-
-
-def _tie_broken(scores: Numbers, truth: Numbers, sizes: Numbers, share: float) -> Paired:
     order = np.argsort(sizes, kind="stable")
     columns = np.stack([places(scores), places(truth)])[:, order].astype(np.int32)
     ordered = np.asarray(sizes, dtype=float)[order]
     sums = np.zeros((columns.shape[1], 3))  # concordant less discordant, untied in the truth, all; of each architecture
     for rows, others in _blocks(ordered, share):
-        alike = ordered[rows, None] - ordered[None, others]
-        inside = np.abs(alike) <= share * np.maximum(ordered[rows, None], ordered[None, others])
+        apart = ordered[rows, None] - ordered[None, others]
+        inside = np.abs(apart) <= share * np.maximum(ordered[rows, None], ordered[None, others])
         score, true = (_signs(column, rows, others) * inside for column in columns)
         sums[rows] = np.stack([(score * true).sum(1), np.abs(true).sum(1), inside.sum(1) - 1.0], axis=1)
+    return _judged(sums)
+
+
+def _judged(sums: Array) -> Paired:
+    """Returns the tie-broken tau of what each architecture's pairs add: (n, 3) as ``within`` has them."""
     pairs = round(sums[:, 2].sum() / 2)
 
     def statistic(of: Array) -> Array:
@@ -111,13 +114,13 @@ def partial(scores: Numbers, truth: Numbers, given: Sequence[Numbers]) -> Paired
     It is not defined where the given quantities leave nothing of the scores or of the truth: where the score is the
     number of parameters itself, for instance.
     """
-    columns = np.stack([places(column) for column in (scores, truth, *given)]).astype(np.int32)
-    count = columns.shape[1]
+    columns = [places(column) for column in (scores, truth, *given)]
+    count = len(columns[0])
     sums = np.zeros((count, len(columns), len(columns)))
-    with threadpool_limits(1):  # the sums are whole numbers, the same in any order, but a busy machine waits
-        for rows, others in _blocks(np.ones(count), 1.0):
-            signs = np.stack([_signs(column, rows, others) for column in columns])  # (columns, rows, others)
-            sums[rows] = signs.transpose(1, 0, 2) @ signs.transpose(1, 2, 0)
+    for i, first in enumerate(columns):
+        sums[:, i, i] = untied(first)
+        for j in range(i):
+            sums[:, i, j] = sums[:, j, i] = alike(first, columns[j])
     whole, pairs = sums.sum(axis=0), count * (count - 1) // 2
     for place, name in enumerate(("the score", "the truth")):
         if whole[place, place] == 0:

@@ -16,9 +16,13 @@ from nas.judge.statistics import Agreement, agreement, kendall, tied_last
 from nas.judge.top import Top, top
 from spaces.base import Counts
 
-__all__ = ["Ranking", "rankings"]
+__all__ = ["UNSIZED", "Ranking", "rankings"]
 
 Values = Sequence[float | None]
+
+
+#: what depends on sizes, where they are not known
+UNSIZED = Paired(0, math.nan, (math.nan, math.nan), "the parameters are not known")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Ranking:
         common_count: how many those are.
         like_size: tie-broken tau over the pairs of architectures whose parameters differ by at most 10%, of the same
             architectures as ``overall``, as all that follows.
-        given_size: partial tau given parameters and FLOPs.
+        given_size: partial tau given parameters and FLOPs, or parameters alone where FLOPs are not known.
         top: what its ten best hold.
     """
 
@@ -57,8 +61,9 @@ def rankings(
         sizes: of the same architectures.
         resamples: of the bootstrap.
     """
-    parameters = [float(size.parameters) for size in sizes]
-    flops = [float(size.flops) for size in sizes]
+    parameters = _known([size.parameters for size in sizes])
+    flops = _known([size.flops for size in sizes])
+    given = [] if parameters is None else [parameters, *([] if flops is None else [flops])]
     scored = [column for column in scores.values() if any(value is not None for value in column)]
     common = [
         i for i, value in enumerate(truth) if value is not None and all(column[i] is not None for column in scored)
@@ -77,8 +82,14 @@ def rankings(
             valid,
             tau,
             len(common),
-            within(ranks, places, parameters),
-            partial(ranks, places, [parameters, flops]),
+            UNSIZED if parameters is None else within(ranks, places, parameters),
+            partial(ranks, places, given) if given else UNSIZED,
             top(ranks, truth),
         )
     return found
+
+
+def _known(sizes: Sequence[int | None]) -> list[float] | None:
+    """Returns the sizes, None where one is not known."""
+    found = [float(size) for size in sizes if size is not None]
+    return found if len(found) == len(sizes) else None

@@ -50,7 +50,8 @@ def top(scores: Numbers, truth: Sequence[float | None], size: int = SIZE) -> Top
         return None
     column, taken = np.asarray(scores, dtype=float), min(size, len(truth))
     ranks = len(truth) + 1 - tied_last(truth)
-    regrets = [math.inf if t is None else max(known) - t for t in truth]
+    best = max(known)
+    regrets = [math.inf if t is None else best - t for t in truth]
     border = np.sort(column)[::-1][taken - 1]
     sure, tied = column > border, column == border
     left = taken - int(sure.sum())  # how many of the tied are taken

@@ -158,12 +158,16 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         summary["truth"] = _spread([run["found"]["truth"] for run in known])
         summary["regret"] = _spread([run["found"]["standing"]["regret"] for run in known])
         summary["rank"] = _spread([run["found"]["standing"]["rank"] for run in known])
+        apart = [run["found"]["reported"] for run in known if run["found"].get("reported")]
+        if apart:
+            summary["reported"] = _spread([one["value"] for one in apart])
+            summary["reported_rank"] = _spread([one["standing"]["rank"] for one in apart])
         summary["queries"] = _spread([run["queries_used"] for run in known])
         curves = [run["regret"] for run in known if run["regret"]]
         if curves:
             shortest = min(len(c["best_so_far"]) for c in curves)
             stacked, by_chance, by_size = (
-                np.array([c[of][:shortest] for c in curves], dtype=float)  # None becomes nan
+                np.array([c[of] and c[of][:shortest] for c in curves], dtype=float)  # None becomes nan
                 for of in ("best_so_far", "random", "parameters")
             )
             summary["curve"] = stacked.mean(axis=0).tolist()
@@ -171,7 +175,8 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 (stacked.std(axis=0, ddof=1) / np.sqrt(len(curves))).tolist() if len(curves) > 1 else [0.0] * shortest
             )
             summary["random_curve"] = by_chance.mean(axis=0).tolist()
-            summary["parameters_curve"] = by_size.mean(axis=0).tolist()
+            if by_size.ndim == 2:  # where the space knows its sizes
+                summary["parameters_curve"] = by_size.mean(axis=0).tolist()
     return summary
 
 
@@ -224,8 +229,8 @@ def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns the comparison as lines of text, best mean regret first, one table per benchmark."""
     out: list[str] = []
-    for title, rows in _tables(results):
-        out += [*([title] if title else []), *text_table(_HEADER, rows)]
+    for title, header, rows in _tables(results):
+        out += [*([title] if title else []), *text_table(header, rows)]
     return out
 
 
@@ -233,13 +238,18 @@ _HEADER = [
     *("method", "seeds", "found: mean +- s.e.", "median", "best", "regret: mean +- s.e.", "median"),
     *("rank: mean +- s.e.", "regret of random search"),
 ]
+#: beside it where a table has a value that is reported and not searched by
+_REPORTED = ["reported: mean +- s.e."]
 
 
-def _tables(results: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
-    """Returns title and rows of the table of every benchmark."""
+def _tables(results: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Returns title, header and rows of the table of every benchmark."""
     found = []
     for benchmark in _benchmarks(results):
         rows, title = [], ""
+        apart = any(
+            "reported" in m for m in results["methods"].values() if (m["benchmark"] or {}).get("name") == benchmark
+        )
         for name, m in _ordered(results):
             of = m["benchmark"] or {}
             if of.get("name") != benchmark:
@@ -261,8 +271,9 @@ def _tables(results: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
                 ]
             seeds = len(m["seeds"])
             counted = str(seeds) if m["with_truth"] in (0, seeds) else f"{m['with_truth']} of {seeds}"
-            rows.append([name, counted, *cells])
-        found.append((title, rows))
+            told = [mean_and_error(m["reported"], 5) if "reported" in m else ""] if apart else []
+            rows.append([name, counted, *cells, *told])
+        found.append((title, [*_HEADER, *(_REPORTED if apart else [])], rows))
     return found
 
 
@@ -272,7 +283,8 @@ def _benchmarks(results: Mapping[str, Any]) -> list[str | None]:
 
 def _summary(results: Mapping[str, Any]) -> str:
     tables = "\n\n".join(
-        "\n".join([*([title, ""] if title else []), *markdown_table(_HEADER, rows)]) for title, rows in _tables(results)
+        "\n".join([*([title, ""] if title else []), *markdown_table(header, rows)])
+        for title, header, rows in _tables(results)
     )
     return (
         f"# {len(results['runs'])} searches compared\n\n{tables}\n\n"
@@ -311,7 +323,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
             at, values = [value for _, value in random], [i for i, _ in random]
             ax.scatter(at, values, marker="|", s=500, color="#555555", label="random search (expected)")
             ax.legend(fontsize=8, loc="lower right", markerscale=0.5)
-        ax.set_xlabel(f"regret of the find ({unit}); dots: seeds, diamond: mean and s.e.")
+        ax.set_xlabel(f"regret of the find ({plots.literal(unit)}); dots: seeds, diamond: mean and s.e.")
         figure.suptitle(f"{benchmark}: searched against the benchmark's best", fontsize=11)
         made.append(plots.save(figure, path).name)
         curves = {n: m["curve"] for n, m in shown if "curve" in m}

@@ -12,7 +12,7 @@ import numpy as np
 from nas.core.errors import ZeronasError
 from nas.core.options import shown
 
-__all__ = ["BASELINES", "COLOURS", "draw_architecture", "regret_curves", "save", "scatter", "subplots"]
+__all__ = ["BASELINES", "COLOURS", "draw_architecture", "literal", "regret_curves", "save", "scatter", "subplots"]
 
 #: one colour per series, readable in grey and for colour-blind readers (Okabe-Ito)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -94,10 +94,16 @@ def scatter(
         ax.scatter([at], [value], s=130, marker=marker, color=COLOURS[1], edgecolors="black", zorder=3, label=label)
     if marked:
         ax.legend(frameon=True, framealpha=0.85)
-    ax.set_xlabel(x_label)
-    ax.set_ylabel(y_label)
+    ax.set_xlabel(literal(x_label))
+    ax.set_ylabel(literal(y_label))
     ax.set_title(title, fontsize=11)
     return save(figure, path)
+
+
+def literal(text: str) -> str:
+    """Returns a text as matplotlib draws it letter by letter."""
+    # names of columns and architectures are the user's own, and no formula where a dollar stands in them
+    return text.replace("$", r"\$")
 
 
 def regret_curves(
@@ -131,7 +137,7 @@ def regret_curves(
     ax.set_ylim(bottom=0)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel(queries)
-    ax.set_ylabel(f"regret of the best so far ({unit})")
+    ax.set_ylabel(literal(f"regret of the best so far ({unit})"))
     ax.set_title(title, fontsize=11)
     ax.legend(fontsize=9)
     return save(figure, path)
@@ -161,7 +167,7 @@ def draw_architecture(path: Path, graph: Any, title: str) -> Path:
     figure, axes = subplots(width=max(4.0, 1.75 * widest + 1), height=0.95 * (deepest + 1) + 0.8)
     ax = axes[0, 0]
     ax.axis("off")
-    texts = {node: _node_text(graph, node, node in outputs) for node in graph}
+    texts = {node: literal(_node_text(graph, node, node in outputs)) for node in graph}
     for u, v, data in graph.edges(data=True):
         skips = abs(place[u][1] - place[v][1]) > 1
         bend = 0.22 if skips and abs(place[u][0] - place[v][0]) < 0.4 else 0.0

@@ -56,7 +56,9 @@ def query_table(results: Mapping[str, Any]) -> list[str]:
     """Returns the table of all queries in Markdown; with the share of the protocol where one is below 1."""
     unit, shares = results["benchmark"]["unit"] if results["benchmark"] else "", partial(results)
     asked_at = ["share of the training", "cost"] if shares else []
-    header = ["query", "architecture", results["fitness"], *asked_at, f"truth ({unit})", "rank", "regret"]
+    reported = (results["benchmark"] or {}).get("reported")
+    apart = [] if reported is None else [f"reported ({reported['unit']})"]
+    header = ["query", "architecture", results["fitness"], *asked_at, f"truth ({unit})", "rank", "regret", *apart]
     rows = [
         [
             str(i),
@@ -66,6 +68,7 @@ def query_table(results: Mapping[str, Any]) -> list[str]:
             q["reason"] or number(q["value"], 5),
             number(q["rank"]),
             number(q["regret"]),
+            *(number(None if q["reported"] is None else q["reported"]["value"], 5) for _ in apart),
         ]
         for i, q in enumerate(results["queries"], 1)
     ]
@@ -96,9 +99,11 @@ def queries_line(results: Mapping[str, Any]) -> str:
         used = f"{number(spent)} {'training' if spent == 1 else 'trainings'}"
         equal = f"with {len(regret['best_so_far'])} whole trainings"
     inside = f" ({'; '.join(told)})" if told else ""
+    largest = regret["parameters"]
+    sizes = "" if largest is None else f", the largest by parameters {number(_last(largest))}"
     return (
         f"queries used: {used}{inside}; expected regret ({unit}) {equal}: random search "
-        f"{number(_last(regret['random']))}, the largest by parameters {number(_last(regret['parameters']))}"
+        f"{number(_last(regret['random']))}{sizes}"
     )
 
 

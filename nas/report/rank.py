@@ -16,9 +16,10 @@ from nas.core.files import number, versions, write_csv, write_json, write_text
 from nas.engine.evaluate import Evaluation
 from nas.judge.noise import Noise, ceiling
 from nas.judge.pairs import within
-from nas.judge.ranking import Ranking, rankings
+from nas.judge.ranking import UNSIZED, Ranking, rankings
 from nas.judge.variation import variation_index
 from nas.report import plots, scrutiny
+from nas.report.apart import ranked_apart, ranked_line
 from nas.report.selection import curve_lines, curve_plot, curve_sections, curves
 from nas.report.tables import estimate, failures, markdown_table, text_table
 from nas.settings import RankSettings, Settings
@@ -81,6 +82,7 @@ def report(
         "probe": settings.given.probe.name,
         "seed": settings.seed,
         "proxies": judged,
+        "resamples": resamples,
         "lot": scrutiny.lot(signed),
         "reference": scrutiny.learn(
             settings.space,
@@ -89,6 +91,7 @@ def report(
             settings.given.reference,
             [[ev.scores[view].value for view in settings.views] for ev in evaluations],
         ),
+        "reported": ranked_apart(benchmark, [member.key for member in members], columns),
         "selection": curves(columns, truth, benchmark.sign, resamples),
         "seconds": {"wall": wall, "scoring": sum(e.seconds for e in evaluations)},
         "config": settings.config,
@@ -146,7 +149,9 @@ def _judge(
     times = [ev.times for ev in evaluations if label in ev.times]
     own = float(np.mean([t[label] for t in times])) if times else float("nan")
     shared = 0.0
-    if times and "forward" in proxy.needs:
+    if "columns" in proxy.needs:
+        own = math.nan  # to look a score up is not what it costs
+    elif times and "forward" in proxy.needs:
         shared = float(np.mean([t["pass"] for t in times]))
     elif proxy.needs:  # they only read shapes, which the pass makes
         shapes = space.matrices if "matrices" in proxy.needs else space.counts
@@ -173,7 +178,7 @@ def _judge(
 
 
 def _by_run(
-    proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, float]], parameters: Mapping[str, int]
+    proxy: Proxy, benchmark: Benchmark, valid: Sequence[tuple[Entry, float]], parameters: Mapping[str, int | None]
 ) -> dict[str, Any]:
     """Compares over single trainings, as published tables do, and with the published column of the metric."""
     runs = [(score, run) for entry, score in valid for run in entry.runs]
@@ -181,12 +186,12 @@ def _by_run(
         return {}
     scores = [score for score, _ in runs]
     truth = [benchmark.sign * run.value for _, run in runs]
-    sizes = [float(parameters[entry.key]) for entry, _ in valid for _ in entry.runs]
+    sizes = [size for entry, _ in valid for _ in entry.runs if (size := parameters[entry.key]) is not None]
     result: dict[str, Any] = {
         "count": len(runs),
         "tau": judge.kendall(scores, truth),
         "tie_broken": judge.tie_broken(scores, truth),
-        "like_size": vars(within(scores, truth, sizes)),
+        "like_size": vars(within(scores, truth, sizes) if len(sizes) == len(runs) else UNSIZED),
     }
     column = benchmark.published_column(proxy)
     if column is None:
@@ -351,7 +356,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "",
         f"- {noise_line(results)}",
         *(f"- {text}" for text in published_lines(results)),
-        *(f"- {text}" for text in samples_lines(results)),
+        *(f"- {text}" for text in [*samples_lines(results), *ranked_line(results)]),
         *scrutiny.section(results, _order(results)),
         *curve_sections(results["selection"], _order(results), results["noise"]["unit"]),
     ]

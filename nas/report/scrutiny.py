@@ -144,10 +144,10 @@ def lines(results: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
         labels: in the order of the lines.
     """
     header, rows = _rows(results, labels, _LINES)
-    title = (
-        f"tau with ties broken at random, among {_pairs(results):,} pairs of like size ({SHARE:.0%} of parameters), "
-        f"given size; the {_taken(results)} best:"
-    )
+    sizes = f"among {_pairs(results):,} pairs of like size ({SHARE:.0%} of parameters), given size"
+    if not _pairs(results):
+        sizes = "among pairs of like size and given size where sizes are known"
+    title = f"tau with ties broken at random, {sizes}; the {_taken(results)} best:"
     return [title, *text_table(header, rows, range(1, len(header)))]
 
 

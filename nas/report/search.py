@@ -18,6 +18,7 @@ from nas.engine.trials import Result
 from nas.judge.noise import Noise
 from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable, by_fitness, find, regrets
 from nas.report import plots
+from nas.report.apart import about_reported, cost_lines, costs, kept_apart, named, reported_lines
 from nas.report.course import course, course_lines, course_plot, course_section
 from nas.report.pareto import FILES, pareto, pareto_lines, pareto_plot, write_pareto
 from nas.report.queries import cost, counted, diverged, how_chosen, partial, queries_line, query_row, query_table
@@ -87,8 +88,9 @@ def report(
         "benchmark": None if benchmark is None else _benchmark(benchmark),
         "no_truth": settings.no_truth,
         "note": note,
-        "queries": [query_row(q) for q in queries],
+        "queries": [{**query_row(q), **kept_apart(benchmark, q.architecture)} for q in queries],
         "queries_used": cost(queries),
+        **costs(benchmark, queries),
         "truths": counted(queries, by_fitness(rated, asked)),
         "agreement": {} if benchmark is None else {k: vars(a) for k, a in agreements(rated, labels, benchmark).items()},
         "regret": _regrets(settings, rated, asked, pool),
@@ -147,7 +149,8 @@ def _regrets(
     space, members = settings.space, pool.members if isinstance(pool, BenchmarkPool) else None
     found: Regrets | None = None
     if settings.benchmark is not None:
-        found = regrets(rated, asked, settings.benchmark, pool.contains, lambda a: space.counts(a).parameters, members)
+        size = (lambda architecture: space.counts(architecture).parameters or 0) if space.counted else None
+        found = regrets(rated, asked, settings.benchmark, pool.contains, size, members)
     return {} if found is None else vars(found)
 
 
@@ -199,6 +202,7 @@ def _describe(
         "flops_per_token": counts.flops,
         "truth": None if entry is None else entry.value,
         "standing": None if standing is None else vars(standing),
+        **kept_apart(benchmark, chosen.architecture),
         "noise": None if around is None else {"best": vars(around[0]), "worst": vars(around[1])},
         "trained_here": trained_here,
         "reachable": reachable,
@@ -235,6 +239,7 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
         "best": {"key": benchmark.best.key, "value": benchmark.best.value},
         "noise": Noise(benchmark).deviation,
         "caveat": benchmark.caveat,
+        **about_reported(benchmark),
     }
 
 
@@ -293,6 +298,7 @@ def _plots(
                             ("best_so_far", "random", "parameters"),
                             strict=True,
                         )
+                        if results["regret"][of] is not None
                     },
                     benchmark.unit,
                     f"{benchmark.name}: regret of the architectures {how_chosen(results)}",
@@ -336,7 +342,8 @@ def answer(results: dict[str, Any]) -> list[str]:
     if chosen is None:
         lines.append("found: nothing, no architecture has a score")
     else:
-        lines.append(f"found: {chosen['key']} ({chosen['chosen_by']}), {chosen['parameters']:,} parameters")
+        size = "size not known" if chosen["parameters"] is None else f"{chosen['parameters']:,} parameters"
+        lines.append(f"found: {named(chosen)} ({chosen['chosen_by']}), {size}")
         if any(value is not None for value in chosen["scores"].values()):
             scores = ", ".join(f"{label} {number(chosen['scores'][label], 6)}" for label in results["proxies"])
             lines.append(f"proxy score: {scores}")
@@ -398,7 +405,8 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     if benchmark is None:
         return [f"true value: unknown, {results['no_truth']}"]
     if chosen["truth"] is None:
-        return [_unknown(results, chosen, benchmark), *(_query_lines(results, benchmark) if results["regret"] else [])]
+        asked = _query_lines(results, benchmark) if results["regret"] else []
+        return [_unknown(results, chosen, benchmark), *reported_lines(chosen, benchmark), *asked]
     at, unit = chosen["standing"], benchmark["unit"]
     here = ", trained here" if chosen["trained_here"] else ""
     lines = [
@@ -408,6 +416,7 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
         f"({at['rank_runs']:,} of {at['of_runs']:,} trainings), percentile {at['percentile']:.1f}, "
         f"regret {number(at['regret'])} {unit}",
     ]
+    lines += reported_lines(chosen, benchmark)
     reachable = chosen["reachable"]
     if reachable is not None and reachable["key"] != benchmark["best"]["key"]:
         how = "drawn by this search" if reachable["draws"] else "returned by this search"
@@ -459,6 +468,7 @@ def _query_lines(results: dict[str, Any], benchmark: dict[str, Any]) -> list[str
             )
     else:
         lines.append("queries used: 0 (no truth was used for the selection; the value above is for evaluation only)")
+    lines += cost_lines(results)
     lines += [f"table: {benchmark['caveat']}"] if benchmark["caveat"] else []
     lines += [f"note: {results['note']}"] if results["note"] else []
     return lines

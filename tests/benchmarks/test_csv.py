@@ -148,7 +148,7 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path, content: bytes 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"file": None}, "benchmark.file must be a CSV file, such as benchmark.file=my_table.csv, but got None."),
+        ({"file": None}, "benchmark.file must be a CSV file, such as benchmark.file=my_table.csv, but got null."),
         ({"file": ["a"]}, "benchmark.file must be a CSV file"),
         ({"file": "x" * 300}, "cannot be read (File name too long)."),
         ({"value": None}, "benchmark.value must be the name of a column, such as benchmark.value=loss, but got None."),

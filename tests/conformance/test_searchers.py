@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import made_table
 import spaces
 from nas import search
 from nas.core.errors import ZeronasError
@@ -55,13 +56,19 @@ BUDGET = {"gp": 12}  # a Gaussian process is fitted to every trial past the tent
 
 
 @cache
+def whole(name: str) -> Space[Any]:
+    return spaces.get(name, **(made_table.options() if name == "table" else {}))
+
+
+@cache
 def reduced(name: str) -> Space[Any]:
     rules: dict[str, dict[str, Any]] = {
         "rnn": {"hidden_states": 1, "nodes": {"max": 5}},
         "bert": {"layers": 2, "hidden_size": 128, "sa_layers": {"min": 1}},
         "stack": {"layers": [2, 3]},
+        "table": {"width": [16, 32]},
     }
-    return spaces.get(name).reduce(rules[name])
+    return whole(name).reduce(rules[name])
 
 
 @cache
@@ -73,7 +80,7 @@ def members(name: str, n: int = 40) -> list[Any]:
         item = reduced(name).sample(rng)
         found[item.key] = item
     for _ in range(5):
-        item = spaces.get(name).sample(rng)
+        item = whole(name).sample(rng)
         found[item.key] = item
     return list(found.values())
 
@@ -81,6 +88,8 @@ def members(name: str, n: int = 40) -> list[Any]:
 POOLS: dict[str, Callable[[], Pool]] = {
     "space of cells": lambda: SpacePool(reduced("rnn")),
     "space of BERT": lambda: SpacePool(reduced("bert")),
+    "space of a table": lambda: SpacePool(reduced("table")),
+    "benchmark of a table": lambda: BenchmarkPool(reduced("table"), members("table")),
     "space of stacks": lambda: SpacePool(reduced("stack")),
     "benchmark of stacks": lambda: BenchmarkPool(reduced("stack"), members("stack")),
     "benchmark of cells": lambda: BenchmarkPool(reduced("rnn"), members("rnn")),

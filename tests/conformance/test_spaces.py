@@ -19,6 +19,7 @@ import optuna
 import pytest
 import torch
 
+import made_table
 import spaces
 from nas.core.errors import ZeronasError
 from spaces.base import Architecture, Space
@@ -31,7 +32,8 @@ class Case:
     """A space, how its module is run at a small size, and rules that leave some, more and no members.
 
     Attributes:
-        run: builds an architecture and returns the shape of its output, which should be ``shape``.
+        run: builds an architecture and returns the shape of its output, which should be ``shape``; None where the space
+            holds no networks.
         rule: the reduction of this case ({} for the whole space).
         further: a rule that more than a tenth of the members obey, given on top of ``rule``.
         impossible: a well-formed rule that no member obeys.
@@ -42,7 +44,7 @@ class Case:
     rule: dict[str, Any]
     further: dict[str, Any]
     impossible: dict[str, Any]
-    run: Callable[[Space[Any], Any], tuple[int, ...]]
+    run: Callable[[Space[Any], Any], tuple[int, ...]] | None
     shape: tuple[int, ...]
 
     def whole(self) -> Space[Any]:
@@ -80,6 +82,10 @@ def _stack(rule: dict[str, Any]) -> Case:
     return Case("stack", {}, rule, {"lstms": {"max": 1}}, {"layers": 1, "lstms": 4}, _run_stack, (5, 2))
 
 
+def _table(rule: dict[str, Any]) -> Case:
+    return Case("table", made_table.options(), rule, {"depth": {"max": 2}}, {"kind": "skip", "depth": 4}, None, ())
+
+
 _BERT_RULE = {"hidden_size": 256, "sa_layers": {"min": 1}, "num_operation_heads": 4}
 CASES: dict[str, Case] = {
     "rnn": _rnn({}),
@@ -92,6 +98,8 @@ CASES: dict[str, Case] = {
     "bert trained reduced": _bert("trained", _BERT_RULE),
     "stack": _stack({}),  # of another package, tests/plugin
     "stack reduced": _stack({"layers": [2, 3], "kind": ["LSTM", "GRU"]}),
+    "table": _table({}),
+    "table reduced": _table({"kind": ["conv", "skip"], "params": {"max": 64_000}}),
 }
 
 
@@ -247,11 +255,17 @@ def test_feature_vectors(space: Space[Any]) -> None:
 def test_counts_are_positive_whole_numbers(space: Space[Any]) -> None:
     for member in draw(space, 5):
         counts = space.counts(member)
-        for value in (counts.parameters, counts.flops, counts.depth, counts.width):
+        sizes = [counts.parameters, counts.flops]
+        sizes += [counts.depth, counts.width] if space.protocols else []  # a table knows no more
+        for value in sizes:
             assert type(value) is int and value > 0
 
 
 def test_members_can_be_built_and_run(case: Case, space: Space[Any]) -> None:
+    if case.run is None:
+        with pytest.raises(ZeronasError, match="and no networks"):
+            space.build(draw(space, 1)[0])
+        return
     for member in draw(space, 3, seed=3):
         assert case.run(space, member) == case.shape
 
@@ -311,11 +325,13 @@ def test_what_belongs_to_a_space_is_its_own(case: Case, space: Space[Any]) -> No
     assert space.make_probe() == type(space.make_probe())()
     with pytest.raises(ZeronasError, match=rf"^The probe of space '{space.name}' has no option 'no_such_setting'\."):
         space.make_probe({"no_such_setting": 1})
-    assert space.own_protocol is next(iter(space.protocols.values()))
+    if space.protocols:
+        assert space.own_protocol is next(iter(space.protocols.values()))
     assert all(p.name == name and p.space == space.name for name, p in space.protocols.items())
     assert space.benchmarks and all(BENCHMARKS.get(name).space == space.name for name in space.benchmarks)
     for member in (*draw(space, 5), *space.known.values()):
         assert space.is_key(member.key)
+        assert space.named(member.key) in (None, member)
         assert not any(spaces.get(other).is_key(member.key) for other in spaces.SPACES if other != space.name)
         assert space.parse(space.format(member)) == member
 
@@ -329,6 +345,10 @@ def test_a_language_model_of_every_space_has_a_loss_that_can_be_lowered(case: Ca
 
     text = Text({name: np.arange(4, 3_000, dtype=np.int32) % 36 + 4 for name in ("train", "valid")})
     space = case.whole()
+    if not space.protocols:
+        with pytest.raises(ZeronasError, match="has no language model"):
+            _ = space.own_protocol
+        return
     protocol = replace(space.own_protocol, steps=2, batch=2, sequence=6, vocabulary=40, cutoffs=(10,))
     model = space.language_model(draw(space, 1)[0], protocol, 40)
     assert isinstance(model, LanguageModel) and model.protocol is protocol
@@ -360,8 +380,9 @@ def test_spaces_travel_to_worker_processes(space: Space[Any]) -> None:
 def test_draws_are_the_same_in_another_process() -> None:
     code = (
         "import numpy as np, spaces\n"
+        f"options = {{'table': {made_table.options()!r}}}\n"
         "for name in spaces.SPACES:\n"
-        "    s, r = spaces.get(name), np.random.default_rng(3)\n"
+        "    s, r = spaces.get(name, **options.get(name, {})), np.random.default_rng(3)\n"
         "    a = [s.sample(r) for _ in range(4)]\n"
         "    print(*[m.key for m in (*a, s.mutate(a[0], r), s.crossover(a[1], a[2], r))])\n"
     )

@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import conf
+import made_table
 import proxies
 import spaces
 from experiments.commands import search as app
@@ -67,7 +68,7 @@ def test_a_limits_options_are_its_settings(group: str, composed: Any) -> None:
 @pytest.mark.parametrize("name", names("probe"))
 @pytest.mark.parametrize("space", names("space"))
 def test_a_probe_fits_all_spaces(name: str, space: str, composed: Any) -> None:
-    config = composed("search", f"probe={name}", f"space={space}")
+    config = composed("search", f"probe={name}", *(made_table.overrides() if space == "table" else [f"space={space}"]))
     assert config["probe"]["name"] == name
     make(config, SearchSettings)
 

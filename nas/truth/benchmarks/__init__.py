@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import spaces
 from nas.core.errors import ZeronasError
 from nas.core.options import construct, parameters
 from nas.core.registry import Registry
@@ -17,6 +18,7 @@ from nas.truth.benchmarks.data import given_folder
 from nas.truth.benchmarks.flexibert import FlexiBERT
 from nas.truth.benchmarks.mini import MiniBERT, MiniRNN, MiniTable
 from nas.truth.benchmarks.nas_bench_nlp import NasBenchNLP
+from nas.truth.benchmarks.table import TableBenchmark
 from nas.truth.benchmarks.wikitext2 import NasBenchNLPWikiText2
 from spaces.base import Space
 
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
-for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT, CsvTable):
+for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBERT, CsvTable, TableBenchmark):
     BENCHMARKS.register(_benchmark.name)(_benchmark)
 
 
@@ -53,7 +55,7 @@ def automatic(space: Space[Any], data_dir: Path | str | None, trains: bool) -> s
     if trains:
         return first if extended is None else extended.name
     given = given_folder(data_dir) is not None
-    return next((name for name in space.benchmarks if given or get(name).at_hand), first)
+    return next((name for name in space.benchmarks if given or get(name, None, space).at_hand), first)
 
 
 def own(space: Space[Any]) -> Benchmark | None:
@@ -61,12 +63,15 @@ def own(space: Space[Any]) -> Benchmark | None:
     return next((get(name) for name in space.benchmarks if BENCHMARKS.get(name).protocol_name is not None), None)
 
 
-def get(name: str, data_dir: Path | str | None = None, space: str | None = None, /, **options: Any) -> Benchmark:
+def get(
+    name: str, data_dir: Path | str | None = None, space: Space[Any] | str | None = None, /, **options: Any
+) -> Benchmark:
     """Returns the benchmark registered as ``name``; its files are read when first needed.
 
     Args:
         data_dir: folder with the public files (default: NAS_DATA_DIR, else the cache, which is filled on first use).
-        space: name of the space in force, for a benchmark that reads the architectures of any; others have their own.
+        space: the space in force, or its name, for a benchmark that reads the architectures of any, or is part of it;
+            others have their own.
         options: the benchmark's own options, e.g. ``runs="all"`` of nas_bench_nlp.
 
     Raises:
@@ -77,5 +82,5 @@ def get(name: str, data_dir: Path | str | None = None, space: str | None = None,
     if "space" not in parameters(factory):
         return construct(factory, owner, options, folder)
     if space is None:
-        raise ZeronasError(f"Benchmark '{name}' reads the architectures of any space, so it needs to be told which.")
-    return construct(factory, owner, options, folder, space)
+        raise ZeronasError(f"Benchmark '{name}' is of the space that is searched, so it needs to be told which.")
+    return construct(factory, owner, options, folder, spaces.get(space) if isinstance(space, str) else space)

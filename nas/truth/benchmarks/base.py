@@ -23,7 +23,7 @@ from nas.truth.benchmarks.data import given_folder
 from proxies.base import PROXIES, Proxy
 from spaces.protocol import Protocol
 
-__all__ = ["Benchmark", "Curve", "Datasheet", "Diverged", "Entry", "Run", "Standing", "Truth"]
+__all__ = ["Benchmark", "Curve", "Datasheet", "Diverged", "Entry", "Run", "Standing", "Truth", "named_after"]
 
 #: (share of the protocol, value) in increasing order of the share, the last one of all of it left out
 Curve = tuple[tuple[float, float], ...]
@@ -137,6 +137,7 @@ class Benchmark(ABC):
         unit: short unit for tables and axes.
         higher_is_better: direction of ``value``.
         protocol_name: the protocol of the space that it was trained under, where trainings here extend it, else None.
+        as_told: whether the direction is the user's to tell, so that the class knows none.
     """
 
     kind: ClassVar[str] = "Benchmark"
@@ -146,6 +147,7 @@ class Benchmark(ABC):
     unit: str
     higher_is_better: bool
     protocol_name: str | None = None
+    as_told: ClassVar[bool] = False
 
     def __init__(self, data_dir: Path | None = None) -> None:
         self.data_dir = data_dir
@@ -272,6 +274,23 @@ class Benchmark(ABC):
         return {}
 
     @property
+    def reported(self) -> Benchmark | None:
+        """The same architectures with the value that is reported of them, where that is not the one searched by.
+
+        No search sees it: reports tell where a find stands in it.
+        """
+        return None
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Names of what the table says a training costs, such as seconds."""
+        return ()
+
+    def cost(self, key: str) -> Mapping[str, float]:
+        """Returns what one training of an architecture cost, by the names in ``costs``; unknown ones are missing."""
+        return {}
+
+    @property
     def sign(self) -> float:
         """+1 where higher values are better, else -1."""
         return 1.0 if self.higher_is_better else -1.0
@@ -317,3 +336,9 @@ class Benchmark(ABC):
             rank_runs=len(runs) - int(np.searchsorted(runs, signed, side="right")) + 1,
             of_runs=len(runs) if member else len(runs) + 1,
         )
+
+
+def named_after(kind: str, path: Path) -> str:
+    """Returns the name of a table of the user's own, by which tables are told apart, also in the names of plots."""
+    stem = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in path.stem)
+    return f"{kind}_{stem[:40]}"

@@ -6,8 +6,6 @@ a training that diverged, for the reason in the column ``reason`` if there is on
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections import Counter
@@ -16,21 +14,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import spaces
+from nas.core.csv_file import CsvFile, csv_path
 from nas.core.errors import ZeronasError, did_you_mean
-from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run
-from nas.truth.benchmarks.data import sha256
+from nas.truth.benchmarks.base import Benchmark, Datasheet, Diverged, Entry, Run, named_after
+from spaces.base import Space
 
-__all__ = ["CsvTable", "fingerprint"]
-
-
-def fingerprint(file: Any) -> str:
-    """Returns the first half of the SHA-256 of a table, which tells whether it is still the same.
-
-    Raises:
-        ZeronasError: it cannot be read.
-    """
-    return sha256(_content(_path(file)))[:32]
+__all__ = ["CsvTable"]
 
 
 class CsvTable(Benchmark):
@@ -38,7 +27,7 @@ class CsvTable(Benchmark):
 
     Args:
         data_dir: not used; ``file`` is a path of its own.
-        space: name of the space that reads the architectures.
+        space: the space that reads the architectures.
         file: UTF-8, comma-separated, with a header.
         value: name of the column that holds the value of each training.
         higher_is_better: direction of the value; there is no default, for a wrong one would turn every result round.
@@ -55,11 +44,12 @@ class CsvTable(Benchmark):
     metric = "the column benchmark.value of benchmark.file, a table of yours"
     unit = ""
     higher_is_better = False
+    as_told = True
 
     def __init__(
         self,
-        data_dir: Path | None = None,
-        space: str = "",
+        data_dir: Path | None,
+        space: Space[Any],
         file: str | None = None,
         value: str | None = None,
         higher_is_better: bool | None = None,
@@ -68,20 +58,19 @@ class CsvTable(Benchmark):
         unit: str | None = None,
     ) -> None:
         super().__init__(data_dir)
-        self.path = _path(file)
+        self.path = csv_path("benchmark.file", file)
         if not isinstance(higher_is_better, bool):
             raise ZeronasError(
                 "benchmark=csv needs to know which values are the better ones: benchmark.higher_is_better must be true "
                 f"or false, but got {higher_is_better!r}."
             )
-        self.space = spaces.get(space).name
+        self.space, self._parse = space.name, space.parse
         self.value_column = _text("value", value, "the name of a column, such as benchmark.value=loss")
         self.architecture_column = _text("architecture", architecture, "the name of a column of JSON")
         self.higher_is_better = higher_is_better
         self.metric = self.value_column if metric is None else _text("metric", metric, "a text")
         self.unit = self.value_column if unit is None else _text("unit", unit, "a text")
-        stem = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in self.path.stem)
-        self.name = f"csv_{stem[:40]}"  # tables are told apart by it, also in the names of plots
+        self.name = named_after("csv", self.path)
 
     @property
     def at_hand(self) -> bool:
@@ -104,7 +93,7 @@ class CsvTable(Benchmark):
 
     @cached_property
     def _read(self) -> tuple[list[Entry], dict[str, Diverged], Datasheet]:
-        parse = cache(spaces.get(self.space).parse)
+        parse = cache(self._parse)
         members: dict[str, Any] = {}
         runs: dict[str, list[Run]] = {}
         reasons: dict[str, list[str]] = {}
@@ -162,59 +151,19 @@ class CsvTable(Benchmark):
         Raises:
             ZeronasError: the file is no table with these columns.
         """
-        try:
-            text = _content(self.path).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise ZeronasError(f"The table '{self.path}' is not UTF-8 text.") from None
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header: list[str] = []
-        rows = 0
-        try:
-            for fields in reader:
-                if not header:
-                    header = self._header(fields)
-                    continue
-                if not fields:  # an empty line
-                    continue
-                if len(fields) != len(header):
-                    raise ZeronasError(
-                        f"Line {reader.line_num} of '{self.path}' has {len(fields)} fields, expected {len(header)}."
-                    )
-                rows += 1
-                yield reader.line_num, dict(zip(header, fields, strict=True))
-        except csv.Error as error:
-            raise ZeronasError(f"Line {reader.line_num} of '{self.path}' cannot be read as CSV ({error}).") from None
-        if not rows:
-            raise ZeronasError(f"The table '{self.path}' has no rows; expected a header, and a row for each training.")
-
-    def _header(self, fields: list[str]) -> list[str]:
-        header = [field.strip() for field in fields]
-        twice = [name for name, count in Counter(header).items() if count > 1]
-        if twice:
-            raise ZeronasError(f"The table '{self.path}' has the column '{twice[0]}' twice.")
+        found = CsvFile(self.path, "each training")
         for option, column in (("value", self.value_column), ("architecture", self.architecture_column)):
-            if column not in header:
-                hint = did_you_mean(column, header)
+            if column not in found.header:
+                hint = did_you_mean(column, found.header)
                 raise ZeronasError(f"The table '{self.path}' has no column '{column}' (benchmark.{option}).{hint}")
-        return header
+        for line, fields in zip(found.lines, found.rows, strict=True):
+            yield line, dict(zip(found.header, fields, strict=True))
 
     def _wrong(self, line: int, column: str, why: str) -> ZeronasError:
         return ZeronasError(f"Line {line} of '{self.path}', column '{column}': {why}")
-
-
-def _path(file: Any) -> Path:
-    return Path(os.path.expanduser(_text("file", file, "a CSV file, such as benchmark.file=my_table.csv")))
 
 
 def _text(option: str, value: Any, what: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ZeronasError(f"benchmark.{option} must be {what}, but got {value!r}.")
     return value
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ZeronasError(f"The table '{path}' cannot be read ({reason}).") from None
