@@ -71,12 +71,12 @@ class _Table:
         self.members = [member.architecture for member in benchmark.members]
         self.pool = BenchmarkPool(space, self.members)
         self.truth = {
-            entry.key: (-benchmark.sign * entry.value, float(space.counts(entry.architecture).parameters))
+            entry.key: (-benchmark.sign * entry.value, float(space.counts(entry.architecture).parameters or 0))
             for entry in benchmark.entries
         }
         self.plane = Plane(np.array(list(self.truth.values())))
         self.truth |= {
-            one.key: (float(self.plane.high[0]), float(space.counts(one.architecture).parameters))
+            one.key: (float(self.plane.high[0]), float(space.counts(one.architecture).parameters or 0))
             for one in benchmark.diverged.values()
         }
 

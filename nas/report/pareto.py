@@ -53,7 +53,11 @@ def pareto(
             }
         )
     found = {"objectives": dict(aims), "size": len(members), "members": members}
-    return {**found, "quality": None if benchmark is None else _quality(space, members, benchmark)}
+    # a table may not say how large its members are; then there is no second axis
+    return {
+        **found,
+        "quality": _quality(space, members, benchmark) if benchmark is not None and space.counted else None,
+    }
 
 
 def _quality(space: Space[Any], members: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> dict[str, Any]:
@@ -117,11 +121,11 @@ def pareto_plot(
     folder: Path, found: Mapping[str, Any] | None, space: Space[Any], benchmark: Benchmark | None, title: str
 ) -> list[Path]:
     """Draws truth against parameters, the benchmark's own front and the found one; no path where none is known."""
-    if found is None or benchmark is None or not found["quality"]["known"]:
+    if found is None or benchmark is None or found["quality"] is None or not found["quality"]["known"]:
         return []
     figure, axes = plots.subplots()
     ax = axes[0, 0]
-    table = np.array([(space.counts(e.architecture).parameters / 1e6, e.value) for e in benchmark.entries])
+    table = np.array([((space.counts(e.architecture).parameters or 0) / 1e6, e.value) for e in benchmark.entries])
     ours = np.array([(m["parameters"] / 1e6, m["truth"]) for m in found["members"] if m["truth"] is not None])
     ax.scatter(*table.T, s=8, alpha=0.35, linewidths=0, color="#888888", label=f"{benchmark.name}, all")
     signs = np.array([1.0, -benchmark.sign])
