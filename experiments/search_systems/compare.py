@@ -41,6 +41,8 @@ AT = (10, 20, 50, 100)
 MOST = AT[-1]
 #: searches of each system on a pool, shared out over the table's probe seeds
 PAIRS = 30
+#: proposals that are scored before a search hears of any, as `zeronas search` has it
+_BATCH = 16
 #: which members of a table are searched
 POOLS = ("all", "without its best")
 
@@ -138,7 +140,7 @@ def _run(pool: Pool, name: str, seed: int, queries: int) -> dict[str, list[float
     searcher.prepare(labels)
     measures: dict[str, Measure] = {PROXIES: Known(table.scores, labels), TRUTH: TableTruth(table.benchmark)}
     members = len(pool.members)
-    results = asked(searcher, measures, {PROXIES: members, TRUTH: min(queries, members)}, members)
+    results = asked(searcher, measures, {PROXIES: members, TRUTH: min(queries, members)}, _BATCH)
     return pool.told(best_by_cost(results))
 
 
