@@ -32,7 +32,7 @@ from nas.report import plots
 from nas.report.tables import text_table
 from nas.search.objectives import Objectives
 
-__all__ = ["METHODS", "RESULTS", "TABLES", "compared", "figure", "main", "pareto_lines", "significance"]
+__all__ = ["INDICATORS", "METHODS", "RESULTS", "TABLES", "compared", "figure", "main", "pareto_lines", "significance"]
 
 #: where committed results go
 RESULTS = Path(__file__).parent / "results"
@@ -53,7 +53,7 @@ _PAIRS = (("mtf_pdns", "nsga2"), ("nsga3", "nsga2"), ("mtf_pdns", "random"), ("n
 STARTS = 30
 #: shares of the evaluations at which results are told
 _AT = (0.25, 0.5, 0.75, 1.0)
-_INDICATORS = ("hypervolume", "igd", "igd_plus")
+INDICATORS = ("hypervolume", "igd", "igd_plus")
 
 
 def _sets(space: str) -> dict[str, tuple[str, ...]]:
@@ -108,7 +108,7 @@ class _Table:
 
 
 def _row(path: Sequence[Quality]) -> dict[str, Any]:
-    return {name: [_rounded(getattr(one, name)) for one in path] for name in _INDICATORS}
+    return {name: [_rounded(getattr(one, name)) for one in path] for name in INDICATORS}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -161,7 +161,7 @@ def significance(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
     for label in table["sets"]:
         for first, second in _PAIRS:
-            for indicator in _INDICATORS:
+            for indicator in INDICATORS:
                 a, b = (np.array(_values(table, label, method, indicator)) for method in (first, second))
                 better = a > b if indicator == "hypervolume" else a < b
                 found.append(
@@ -188,13 +188,13 @@ def pareto_lines(data: Mapping[str, Any]) -> list[str]:
         for label, chosen in table["sets"].items():
             for method in (*METHODS, "all"):
                 cells, runs = [], 0
-                for indicator in _INDICATORS:
+                for indicator in INDICATORS:
                     values = _values(table, label, method, indicator)
                     (mean, _, error), runs = judge.mean_and_error(values), len(values)
                     cells.append(f"{mean:.4f} +- {error:.4f}")
                 rows.append([name, "+".join(chosen), method, str(runs), *cells])
             best = table["best"]
-            rows.append([name, "", "the table's own front", "", *(f"{best[one]:.4f}" for one in _INDICATORS)])
+            rows.append([name, "", "the table's own front", "", *(f"{best[one]:.4f}" for one in INDICATORS)])
     out = text_table(header, rows)
     out += ["", "Wilcoxon signed rank over pairs of seeds, p corrected after Holm for all tests of a table:"]
     header = ["table", "objectives", "pair", "indicator", "difference", "better", "worse", "p", "p (Holm)"]

@@ -16,10 +16,11 @@ from scipy.stats import wilcoxon
 
 from experiments.guard import guarded
 from experiments.search_systems.compare import AT, PAIRS, POOLS, RESULTS
+from experiments.search_systems.pareto import INDICATORS, METHODS
 from experiments.search_systems.scores import METRICS, PROBES, TABLES
 from experiments.search_systems.systems import SYSTEMS, TOPS
 from nas import judge
-from nas.core.files import write_text
+from nas.core.files import number, write_text
 from nas.judge.effects import holm
 from nas.report import plots
 from nas.report.render import render
@@ -32,11 +33,12 @@ _DRAWN = (
     *("robot", "proxybo"),
 )
 _LEVEL = 0.05
+_METHOD = {"all": "every member"}
 
 
 def read_data() -> dict[str, Any]:
     """Returns what the report is made of, by file."""
-    return {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in TABLES}
+    return {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in (*TABLES, "pareto")}
 
 
 def report(data: Mapping[str, Any]) -> str:
@@ -53,6 +55,8 @@ def context(data: Mapping[str, Any]) -> dict[str, Any]:
         "tables": [_table(name, data[name]) for name in TABLES],
         "best": [_best(name, data[name]) for name in TABLES],
         "metrics": {space: ", ".join(labels) for space, labels in METRICS.items()},
+        "fronts": _fronts(data["pareto"]),
+        "tests": _tests(data["pareto"]),
         "versions": {name: data[name]["versions"] for name in TABLES},
     }
 
@@ -142,6 +146,32 @@ def _mark(found: tuple[float, float] | None, letter: str) -> str:
     if found is None or found[1] >= _LEVEL or found[0] == 0:
         return ""
     return f"+{letter}" if found[0] < 0 else f"-{letter}"
+
+
+def _fronts(data: Mapping[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, table in data["tables"].items():
+        for label, chosen in table["sets"].items():
+            for method in (*METHODS, "all"):
+                these = [row for what, row in table["rows"].items() if what.startswith(f"{label}; {method}; ")]
+                cells = [judge.mean_and_error([row[indicator][-1] for row in these]) for indicator in INDICATORS]
+                told = [f"{mean:.4f} +- {error:.4f}" for mean, _, error in cells]
+                evaluations = table["members"] if method == "all" else table["evaluations"]
+                rows.append([name, " + ".join(chosen), _METHOD.get(method, method), f"{evaluations:,}", *told])
+        own = [f"{table['best'][indicator]:.4f}" for indicator in INDICATORS]
+        rows.append([name, "", "the table's own front", f"{table['members']:,}", *own])
+    return rows
+
+
+def _tests(data: Mapping[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, table in data["tables"].items():
+        for one in table["tests"]:
+            objectives, pair = " + ".join(table["sets"][one["set"]]), " against ".join(one["pair"])
+            found = [f"{one['difference']:+.4f}", f"{one['better']} / {one['worse']}"]
+            p_values = [number(one["p"], 2), number(one["p_holm"], 2)]
+            rows.append([name, objectives, pair, one["indicator"], *found, *p_values])
+    return rows
 
 
 def figure(data: Mapping[str, Any], path: Path) -> None:
