@@ -18,6 +18,7 @@ from experiments.proxies.survival import SEEDS as SURVIVED
 from experiments.queries import report as queries
 from experiments.queries.main_job import METHODS, SEEDS
 from experiments.queries.pools import RESULTS as QUERIES
+from experiments.search_systems.compare import RESULTS as SYSTEMS
 from nas import judge
 from nas.judge.noise import Noise
 from nas.truth import benchmarks
@@ -295,6 +296,44 @@ def test_hidden_covariance_beside_the_published_column() -> None:
     parameters = found["parameters"]["agreement"]
     low, high = parameters["tau_interval"]
     assert f"| {short(parameters['tau'], 3)} [{short(low, 3)}, {short(high, 3)}] |" in TEXT
+
+
+def test_what_searches_of_several_objectives_come_to() -> None:
+    tables = read(SYSTEMS / "pareto.json")["tables"]
+
+    def hypervolume(table: str, method: str) -> str:
+        rows = [row for name, row in tables[table]["rows"].items() if name.startswith(f"two; {method}; ")]
+        mean, _, error = judge.mean_and_error([row["hypervolume"][-1] for row in rows])
+        assert len(rows) == 30
+        return f"{mean:.3f} +- {error:.3f}"
+
+    def tests(table: str, *pair: str) -> list[dict[str, Any]]:
+        return [one for one in tables[table]["tests"] if one["pair"] == list(pair)]
+
+    def told(one: dict[str, Any]) -> bool:
+        """Whether the first of the pair is significantly better."""
+        gain = one["difference"] if one["indicator"] == "hypervolume" else -one["difference"]
+        return gain > 0 and one["p_holm"] < 0.05
+
+    ours = [one for table in tables for one in tests(table, "mtf_pdns", "nsga2")]
+    assert len(tables) == 4 and len(ours) == 24 and not any(map(told, ours))
+    [volume] = [
+        one
+        for one in tests("flexibert", "mtf_pdns", "nsga2")
+        if (one["set"], one["indicator"]) == ("two", "hypervolume")
+    ]
+    assert volume["difference"] < 0 and volume["p_holm"] < 0.05
+    for method in ("mtf_pdns", "nsga2"):
+        assert not any(map(told, tests("mini_bert", method, "random")))
+        by_volume = [one for one in tests("nas_bench_nlp", method, "random") if one["indicator"] == "hypervolume"]
+        assert len(by_volume) == 2 and all(map(told, by_volume))
+    assert (
+        f"NSGA-II is the better one: hypervolume {hypervolume('flexibert', 'nsga2')} against "
+        f"{hypervolume('flexibert', 'mtf_pdns')}, where the table's own front has "
+        f"{tables['flexibert']['best']['hypervolume']:.3f}. Both beat random search on NAS-Bench-NLP "
+        f"({hypervolume('nas_bench_nlp', 'mtf_pdns')} and {hypervolume('nas_bench_nlp', 'nsga2')} against "
+        f"{hypervolume('nas_bench_nlp', 'random')}, by hidden covariance and parameters)"
+    ) in TEXT
 
 
 def test_the_pilots_figures() -> None:
