@@ -262,7 +262,8 @@ class Evaluator:
                     evaluations = self.task.together([trial.architecture for trial in part])
                 yield from enumerate(evaluations, begin)
             return
-        size = min(16, max(1, len(trials) // (4 * self.workers)))  # of a chunk: fewer messages, workers evenly busy
+        # of a chunk: fewer messages and fuller passes, workers evenly busy
+        size = min(max(16, self.task.size), max(1, len(trials) // ((4 if self.task.size == 1 else 2) * self.workers)))
         chunks = [range(i, min(i + size, len(trials))) for i in range(0, len(trials), size)]
         died = False
         try:
