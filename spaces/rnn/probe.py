@@ -176,7 +176,7 @@ class RNNProbe:
                 begin, ends[layer] = ends[layer], ends[layer] + rows[layer][i]
                 flat[begin : ends[layer]].uniform_(generator=generator)
         for flat, hidden in zip(drawn, sizes, strict=True):
-            bound = 1 / math.sqrt(hidden)
+            bound = self._bound(hidden)
             flat.mul_(2 * bound).sub_(bound)
         return drawn
 
@@ -307,6 +307,11 @@ class RNNProbe:
     def _sizes(self, layers: int) -> list[tuple[int, int]]:
         return list(zip([self.embedding, *self.hidden[:-1]], self.hidden, strict=True))[:layers]
 
+    @staticmethod
+    def _bound(hidden: int) -> float:
+        """Returns the largest weight that is drawn where weights derive from the key."""
+        return 1 / math.sqrt(hidden)
+
     def _derived(self, plan: Plan, key: str, layers: int, seed: int) -> tuple[Tensor, Weights]:
         import torch
 
@@ -315,7 +320,7 @@ class RNNProbe:
         for size_in, hidden in self._sizes(layers):
             shapes = {r: (size_in if r == 0 else hidden, len(plan.readers[r]) * hidden) for r in sorted(plan.readers)}
             total = sum(a * b for a, b in shapes.values()) + len(plan.linears) * hidden
-            bound = 1 / math.sqrt(hidden)
+            bound = self._bound(hidden)
             flat = torch.rand(total, generator=generator).mul_(2 * bound).sub_(bound)
             parts = flat.split([*(a * b for a, b in shapes.values()), len(plan.linears) * hidden])
             fused = {r: part.view(shape) for (r, shape), part in zip(shapes.items(), parts, strict=False)}
