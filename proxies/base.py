@@ -159,9 +159,19 @@ class Proxy(ABC):
     def score(self, record: Record) -> Score:
         """Returns the value with its sign turned so that higher is better, or the failure with its reason."""
         try:
-            value = float(self(record))
+            return self._scored(self(record))
         except ProxyFailure as failure:
             return Score(None, str(failure))
+
+    def score_many(self, records: Sequence[Record]) -> list[Score]:
+        """Returns the scores of several records, each what ``score`` gives it, to the last bit.
+
+        A proxy overrides it where it computes many at once faster than one by one.
+        """
+        return [self.score(record) for record in records]
+
+    def _scored(self, raw: float) -> Score:
+        value = float(raw)
         if not math.isfinite(value):
             return Score(None, "the score is NaN" if math.isnan(value) else "the score is infinite")
         return Score(value if self.higher_is_better else -value)

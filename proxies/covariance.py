@@ -6,15 +6,19 @@ the score function is that of Jacobian covariance (Mellor et al. 2021, arXiv 200
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nas.core.options import NotNegative, Positive, Size, validated
-from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Variant
+from proxies.base import PROXIES, Proxy, ProxyFailure, Record, Score, Variant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["HiddenCovariance", "correlation_eigenvalues", "correlation_score"]
+__all__ = ["HiddenCovariance", "correlation_eigenvalues", "correlation_score", "correlation_scores"]
+
+#: matrices that are factored together: few enough to stay in the processor's cache
+_TOGETHER = 16
 
 
 def correlation_score(
@@ -23,8 +27,7 @@ def correlation_score(
     """Returns ``S = -sum_i [ln(lambda_i + k) + 1 / (lambda_i + k)]`` over the eigenvalues of the rows' correlation.
 
     S is greatest, -r (1 + ...) near -r, when the r rows are uncorrelated; each vanishing eigenvalue adds
-    -(ln k + 1/k), about -99,988.5 for k = 1e-5. Computed in float64 with the symmetric eigenvalue solver (the
-    released code uses numpy's general one: the same ranking).
+    -(ln k + 1/k), about -99,988.5 for k = 1e-5.
 
     Args:
         rows: (r, n), one row per variable, one column per observation.
@@ -35,9 +38,46 @@ def correlation_score(
     Raises:
         ProxyFailure: a value is not finite, or a row is constant (its correlation is undefined).
     """
-    eigenvalues = correlation_eigenvalues(rows, of, constant) + k
-    # Rounding can leave a null eigenvalue slightly below zero, never by as much as k.
-    return float(-(eigenvalues.log() + 1 / eigenvalues).sum())
+    (score,) = correlation_scores(rows[None], k, of=of, constant=constant)
+    if isinstance(score, str):
+        raise ProxyFailure(score)
+    return score
+
+
+def correlation_scores(
+    rows: Tensor, k: float = 1e-5, *, of: str = "hidden states", constant: str = "constant units"
+) -> list[float | str]:
+    """Returns S, or the reason why there is none, of each of several groups of rows (g, r, n).
+
+    In float64, of the Cholesky factor of R + kI, which is positive definite: S = -[ln det(R + kI) + tr (R + kI)^-1],
+    as exact as the eigenvalues (both err by some 1e-11 of S) in half the time. Where k is too small for it to exist,
+    by the symmetric eigenvalue solver (the released code uses numpy's general one: the same ranking). No group's score
+    depends on the others.
+    """
+    import torch
+
+    values = rows.double()
+    largest = torch.maximum(values.amax(dim=-1), -values.amin(dim=-1))
+    centred = values - values.mean(dim=-1, keepdim=True)
+    products = centred @ centred.mT  # (g, r, r)
+    norms = products.diagonal(dim1=-2, dim2=-1).sqrt()
+    finite, constant_rows = _flaws(norms, largest, rows.shape[-1])
+    correlation = products / (norms[..., :, None] * norms[..., None, :])
+    identity = torch.eye(rows.shape[-2], dtype=values.dtype, device=values.device)
+    factor, wrong = torch.linalg.cholesky_ex(correlation + k * identity)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    sums = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + inverse.square().sum((-2, -1))
+    flaws = zip(finite.all(-1).tolist(), constant_rows.any(-1).tolist(), wrong.tolist(), strict=True)
+    scores: list[float | str] = []
+    for i, (good, varies_not, failed) in enumerate(flaws):
+        if not good or varies_not:
+            scores.append(constant if good else f"{of} are not finite")
+        elif failed:
+            eigenvalues = torch.linalg.eigvalsh(correlation[i]) + k
+            scores.append(float(-(eigenvalues.log() + 1 / eigenvalues).sum()))
+        else:
+            scores.append(-float(sums[i]))
+    return scores
 
 
 def correlation_eigenvalues(rows: Tensor, of: str, constant: str) -> Tensor:
@@ -50,15 +90,24 @@ def correlation_eigenvalues(rows: Tensor, of: str, constant: str) -> Tensor:
 
     values = rows.double()
     centred = values - values.mean(dim=-1, keepdim=True)
-    norms = centred.norm(dim=-1, keepdim=True)
-    if not bool(torch.isfinite(norms).all()):
+    norms = centred.norm(dim=-1)
+    finite, constant_rows = _flaws(norms, values.abs().amax(dim=-1), rows.shape[-1])
+    if not bool(finite.all()):
         raise ProxyFailure(f"{of} are not finite")
-    # A constant row is not always centred to exact zeros: what is left is rounding of its mean.
-    tiny = 1e-12 * values.abs().amax(dim=-1, keepdim=True) * values.shape[-1] ** 0.5
-    if bool((norms <= tiny).any()):
+    if bool(constant_rows.any()):
         raise ProxyFailure(constant)
-    unit = centred / norms
+    unit = centred / norms[..., None]
     return torch.linalg.eigvalsh(unit @ unit.mT)
+
+
+def _flaws(norms: Tensor, largest: Tensor, columns: int) -> tuple[Tensor, Tensor]:
+    """Returns of each centred row whether it is finite, and whether it is constant.
+
+    A constant row is not always centred to exact zeros: what is left is rounding of its mean.
+    """
+    import torch
+
+    return torch.isfinite(norms), norms <= 1e-12 * largest * columns**0.5
 
 
 @PROXIES.register("hidden_covariance")
@@ -114,19 +163,49 @@ class HiddenCovariance(Proxy):
 
     def __call__(self, record: Record) -> float:
         """Returns S of the layer's hidden states (T, B, d), as ``correlation_score`` defines it, or S per row."""
+        (value,) = self._values([record])
+        if isinstance(value, str):
+            raise ProxyFailure(value)
+        return value
+
+    def score_many(self, records: Sequence[Record]) -> list[Score]:
+        """See Proxy: matrices of many records are factored together."""
+        return [
+            Score(None, value) if isinstance(value, str) else self._scored(value) for value in self._values(records)
+        ]
+
+    def _values(self, records: Sequence[Record]) -> list[float | str]:
+        """Returns the value of each record, or the reason why it has none."""
         import torch
 
-        if len(record.hidden) < self.layer:
-            raise ProxyFailure(f"the network has no layer {self.layer}")
+        found: list[float | str] = [self._refusal(record) for record in records]
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for i, record in enumerate(records):
+            if not found[i]:
+                alike.setdefault(tuple(record.hidden[self.layer - 1].shape), []).append(i)
+        for places in alike.values():
+            for begin in range(0, len(places), _TOGETHER):
+                part = places[begin : begin + _TOGETHER]
+                hidden = torch.stack([self._states(records[i]) for i in part])  # g x (T, B, d) -> (g, T, B, d)
+                by_unit = self.axis == "units"  # (g, d, T*B), else (g, B, T*d)
+                rows = hidden.flatten(1, 2).mT if by_unit else hidden.transpose(1, 2).flatten(2)
+                for i, value in zip(part, correlation_scores(rows, self.k), strict=True):
+                    per = rows.shape[1] if self.variant == "corrected" else 1
+                    found[i] = value if isinstance(value, str) else value / per
+        return found
+
+    def _states(self, record: Record) -> Tensor:
+        import torch
+
         hidden = record.hidden[self.layer - 1]
         if self.variant == "corrected" and record.final:
-            hidden = torch.cat([hidden[1:], record.final[self.layer - 1][None]])
-        steps, batch, size = hidden.shape
-        if self.floor and float(hidden.double().flatten(0, 1).std(dim=0).median()) < self.floor:
-            raise ProxyFailure("vanishing units")
-        if self.axis == "units":
-            rows = hidden.permute(2, 1, 0).reshape(size, batch * steps)  # (T, B, d) -> (d, B*T)
-        else:
-            rows = hidden.permute(1, 2, 0).reshape(batch, size * steps)  # (T, B, d) -> (B, d*T)
-        score = correlation_score(rows, self.k)
-        return score / len(rows) if self.variant == "corrected" else score
+            return torch.cat([hidden[1:], record.final[self.layer - 1][None]])
+        return hidden
+
+    def _refusal(self, record: Record) -> str:
+        """Returns why a record has no value, before it is looked at closely; "" where it may have one."""
+        if len(record.hidden) < self.layer:
+            return f"the network has no layer {self.layer}"
+        if self.floor and float(self._states(record).double().flatten(0, 1).std(dim=0).median()) < self.floor:
+            return "vanishing units"
+        return ""

@@ -6,9 +6,9 @@ of the record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from spaces.base import Counts, Matrix, Reading
 
@@ -17,7 +17,20 @@ if TYPE_CHECKING:
 
     from spaces.base import Space
 
-__all__ = ["NEEDS", "STILL", "Block", "Need", "Needing", "Needs", "Noise", "Probe", "Record", "Tap", "Weight"]
+__all__ = [
+    "NEEDS",
+    "STILL",
+    "Block",
+    "Need",
+    "Needing",
+    "Needs",
+    "Noise",
+    "Probe",
+    "Record",
+    "StackingProbe",
+    "Tap",
+    "Weight",
+]
 
 #: what a proxy can need to see. A probe says which of it it gives, and a proxy applies to the spaces whose probe gives
 #: all that it needs
@@ -254,4 +267,19 @@ class Probe(Protocol):
 
     def observe(self, space: Space[Any], architecture: Any, needs: Needs, seed: int, device: str = "cpu") -> Record:
         """Returns the record of one pass that does only what ``needs`` asks for."""
+        ...
+
+
+@runtime_checkable
+class StackingProbe(Probe, Protocol):
+    """A probe that can look at many architectures in one pass, where that is faster."""
+
+    def together(self, needs: Needs) -> int:
+        """Returns how many architectures a pass is best made of; 1: each has a pass of its own, by ``observe``."""
+        ...
+
+    def observe_many(
+        self, space: Space[Any], architectures: Sequence[Any], needs: Needs, seed: int, device: str = "cpu"
+    ) -> list[Record]:
+        """Returns the records of several architectures, of which none depends on the others, not in the last bit."""
         ...

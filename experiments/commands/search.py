@@ -31,6 +31,9 @@ from nas.truth.outcome import Query, queried, scored
 
 __all__ = ["main", "run"]
 
+#: architectures that a searcher which only draws is asked for at once
+_DRAWS = 512
+
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
     """Runs one whole search and returns what its results.json holds.
@@ -60,7 +63,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             if settings.benchmark is not None:
                 measures[TRUTH] = _truth(settings, Path(given.run.root))
             stages = searcher if funnel is None else Stages(searcher, funnel)
-            results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, given.batch)
+            # draws do not depend on scores, so many may be asked for at once: the passes are full, the result the same
+            batch = max(given.batch, _DRAWS) if searcher.only_draws else given.batch
+            results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, batch)
         labels = [*settings.proxies, *settings.statistics]
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)

@@ -24,7 +24,7 @@ from nas.core.workers import TIME_OUT, end_with_parent, failure, one_thread
 from nas.engine.trials import Evaluation, Trial
 from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
-from spaces.record import Probe
+from spaces.record import Probe, Record, StackingProbe
 
 __all__ = ["Evaluator", "Task", "check"]
 
@@ -76,23 +76,48 @@ class Task:
 
         A proxy's failure is its own: what stands beside it is scored as if it were alone.
         """
+        (evaluation,) = self.together([architecture])
+        return evaluation
+
+    @property
+    def size(self) -> int:
+        """How many architectures are best scored together; one by one where each has a time limit of its own."""
+        return self._stacked if self.timeout is None else 1
+
+    @cached_property
+    def _stacked(self) -> int:
+        return self.probe.together(self.needs) if isinstance(self.probe, StackingProbe) else 1
+
+    def together(self, architectures: Sequence[Any]) -> list[Evaluation]:
+        """Scores several architectures, in one pass where the probe can: none of them changes what another scores.
+
+        Where that fails, each is scored alone, so that a failure is that of its own architecture. The time of a pass
+        is shared equally.
+        """
         start = time.perf_counter()
-        found: dict[str, list[Score]] = {label: [] for label in self.proxies}
+        found: list[dict[str, list[Score]]] = [{label: [] for label in self.proxies} for _ in architectures]
         times: dict[str, float] = {}
         missing = ""
         try:
             with _limit(self.timeout):
                 for seed in self.seeds:
-                    self._sample(architecture, seed, found, times)
+                    self._sample(architectures, seed, found, times)
         except _TimeOut:
             missing = TIME_OUT
         except (MemoryError, RuntimeError) as error:  # of the pass, which all share
+            if len(architectures) > 1:
+                return [self(architecture) for architecture in architectures]
             missing = failure(error)
-        for scores in found.values():
-            if len(scores) < self.samples:
-                scores.append(Score(None, missing))
-        means = {label: Score.of(scores) for label, scores in found.items()}
-        return Evaluation(architecture.key, means, time.perf_counter() - start, times)
+        seconds = (time.perf_counter() - start) / max(1, len(architectures))
+        shares = {label: value / len(architectures) for label, value in times.items()}
+        evaluations = []
+        for architecture, lists in zip(architectures, found, strict=True):
+            for scores in lists.values():
+                if len(scores) < self.samples:
+                    scores.append(Score(None, missing))
+            means = {label: Score.of(scores) for label, scores in lists.items()}
+            evaluations.append(Evaluation(architecture.key, means, seconds, shares))
+        return evaluations
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -104,23 +129,38 @@ class Task:
         """What all proxies need together, found once: ``evolve-proxy`` has thousands of them."""
         return Needs.union(self.proxies.values())
 
-    def _sample(self, architecture: Any, seed: int, found: dict[str, list[Score]], times: dict[str, float]) -> None:
+    def _sample(
+        self, architectures: Sequence[Any], seed: int, found: list[dict[str, list[Score]]], times: dict[str, float]
+    ) -> None:
         """Adds one sample of each proxy to those found, and the seconds of each part to the times."""
         begun = time.perf_counter()
-        record = self.probe.observe(self.space, architecture, self.needs, seed, self.device)
+        records = self._observed(architectures, seed)
         times["pass"] = times.get("pass", 0.0) + time.perf_counter() - begun
         for label, proxy in self.proxies.items():
             begun = time.perf_counter()
-            try:
-                found[label].append(proxy.score(record))
-            except (MemoryError, RuntimeError) as error:
-                found[label].append(Score(None, failure(error)))
+            for lists, score in zip(found, _scores(proxy, records), strict=True):
+                lists[label].append(score)
             times[label] = times.get(label, 0.0) + time.perf_counter() - begun
+
+    def _observed(self, architectures: Sequence[Any], seed: int) -> list[Record]:
+        # What decides is what is looked at, not how many there happen to be: one alone scores as among others.
+        if isinstance(self.probe, StackingProbe) and self._stacked > 1:
+            return self.probe.observe_many(self.space, architectures, self.needs, seed, self.device)
+        return [self.probe.observe(self.space, one, self.needs, seed, self.device) for one in architectures]
 
     @property
     def runs_torch(self) -> bool:
         """Whether the pass computes with torch."""
         return bool(self.needs.to_run)
+
+
+def _scores(proxy: Proxy, records: Sequence[Record]) -> list[Score]:
+    try:
+        return proxy.score_many(records)
+    except (MemoryError, RuntimeError) as error:
+        if len(records) > 1:
+            return [score for record in records for score in _scores(proxy, [record])]
+        return [Score(None, failure(error))]
 
 
 def check(space: Space[Any], probe: Probe, proxies: Mapping[str, Proxy]) -> None:
@@ -180,7 +220,13 @@ def _start_worker(task: Task) -> None:
 
 def _work(architectures: Sequence[Any]) -> list[Evaluation]:
     assert _worker_task is not None
-    return [_worker_task(architecture) for architecture in architectures]
+    return _scored(_worker_task, architectures)
+
+
+def _scored(task: Task, architectures: Sequence[Any]) -> list[Evaluation]:
+    size = task.size
+    parts = [architectures[i : i + size] for i in range(0, len(architectures), size)]
+    return [evaluation for part in parts for evaluation in task.together(part)]
 
 
 class Evaluator:
@@ -210,12 +256,14 @@ class Evaluator:
             ZeronasError: a worker process died (what was yielded before stands).
         """
         if self._pool is None:
-            for place, trial in enumerate(trials):
+            for begin in range(0, len(trials), self.task.size):
+                part = trials[begin : begin + self.task.size]
                 with one_thread() if self.task.runs_torch else nullcontext():
-                    evaluation = self.task(trial.architecture)
-                yield place, evaluation
+                    evaluations = self.task.together([trial.architecture for trial in part])
+                yield from enumerate(evaluations, begin)
             return
-        size = min(16, max(1, len(trials) // (4 * self.workers)))  # of a chunk: fewer messages, workers evenly busy
+        # of a chunk: fewer messages and fuller passes, workers evenly busy
+        size = min(max(16, self.task.size), max(1, len(trials) // ((4 if self.task.size == 1 else 2) * self.workers)))
         chunks = [range(i, min(i + size, len(trials))) for i in range(0, len(trials), size)]
         died = False
         try:

@@ -1,7 +1,9 @@
 """Canonical labelling of a cell: an exact form, equal for isomorphic cells and for no others.
 
 Colour refinement splits the nodes into classes; a class that refinement cannot split is split by trying each of its
-members (individualisation), and the smallest resulting code is kept. The code lists every node with its operation and
+members (individualisation), and the smallest resulting code is kept. A member that an automorphism maps onto one tried
+before, colours and all, has the same codes; the ends of the two first paths tell, so highly symmetric graphs are as
+good as any. The code lists every node with its operation and
 inputs, so equal codes prove isomorphism: the key is a hash of the code, and equality compares the code itself.
 """
 
@@ -20,6 +22,8 @@ __all__ = ["canonical_form", "digest"]
 
 #: (op, output name or "", input vertices, whether inputs commute), vertices numbered sources first
 _Vertex = tuple[str, str, tuple[int, ...], bool]
+#: where a path of the search ends: the code, and the colours of the nodes in its order
+_End = tuple[str, tuple[int, ...]]
 
 
 def digest(form: str) -> str:
@@ -62,7 +66,7 @@ def _least_code(vertices: list[_Vertex], sources: int) -> str:
             consumers[u].append((v, 0 if commute else position))
     # Sources keep their own identity; nodes start from operation and output name.
     labels = [("", f"{v:03d}") if v < sources else vertices[v][:2] for v in range(len(vertices))]
-    return _search(vertices, consumers, _rank(labels), sources)
+    return _search(vertices, consumers, _rank(labels), sources)[0]
 
 
 def _rank(labels: Sequence[object]) -> list[int]:
@@ -72,7 +76,7 @@ def _rank(labels: Sequence[object]) -> list[int]:
 
 def _refine(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int]) -> list[int]:
     classes = len(set(colours))
-    while True:
+    while classes < len(colours):  # where each has a colour of its own, nothing is left to tell apart
         labels = []
         for v, (_, _, inputs, commute) in enumerate(vertices):
             below = [colours[u] for u in inputs]
@@ -80,38 +84,78 @@ def _refine(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], col
             labels.append((colours[v], tuple(sorted(below) if commute else below), tuple(above)))
         colours = _rank(labels)
         if len(set(colours)) == classes:
-            return colours
+            break
         classes = len(set(colours))
+    return colours
 
 
-def _search(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int) -> str:
+def _search(
+    vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int
+) -> tuple[str, _End]:
+    """Returns the least code below a colouring, and the end of the first path there."""
     colours = _refine(vertices, consumers, colours)
-    members: dict[int, list[int]] = {}
-    for v, colour in enumerate(colours):
-        members.setdefault(colour, []).append(v)
-    tied = [group for _, group in sorted(members.items()) if len(group) > 1]
-    if not tied:
-        return _code(vertices, colours, sources)
-    group = tied[0]
+    group = _tied(colours)
+    if not group:
+        end = _end(vertices, colours, sources)
+        return end[0], end
     twins = {(tuple(sorted(vertices[v][2])), tuple(sorted(consumers[v]))) for v in group}
     # Twins (same inputs, same consumers) are interchangeable: any of them gives the same code.
     tries = group[:1] if len(twins) == 1 and vertices[group[0]][3] else group
-    codes = []
-    for chosen in tries:
-        split = [2 * c + (1 if c == colours[chosen] and v != chosen else 0) for v, c in enumerate(colours)]
-        codes.append(_search(vertices, consumers, split, sources))
-    return min(codes)
+    code, first = _search(vertices, consumers, _split(colours, tries[0]), sources)
+    ends = {first}
+    for chosen in tries[1:]:
+        split = _split(colours, chosen)
+        if _first_end(vertices, consumers, split, sources) not in ends:
+            found, end = _search(vertices, consumers, split, sources)
+            code = min(code, found)
+            ends.add(end)
+    return code, first
 
 
-def _code(vertices: list[_Vertex], colours: list[int], sources: int) -> str:
-    position = {v: v for v in range(sources)}
+def _first_end(
+    vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int
+) -> _End:
+    """Returns the end of the path that always splits off the first member."""
+    colours = _refine(vertices, consumers, colours)
+    while group := _tied(colours):
+        colours = _refine(vertices, consumers, _split(colours, group[0]))
+    return _end(vertices, colours, sources)
+
+
+def _tied(colours: list[int]) -> list[int]:
+    """Returns the vertices of the least colour that several have; none where all differ."""
+    if len(set(colours)) == len(colours):
+        return []
+    members: dict[int, list[int]] = {}
+    for v, colour in enumerate(colours):
+        members.setdefault(colour, []).append(v)
+    return next(group for _, group in sorted(members.items()) if len(group) > 1)
+
+
+def _split(colours: list[int], chosen: int) -> list[int]:
+    return [2 * c + (1 if c == colours[chosen] and v != chosen else 0) for v, c in enumerate(colours)]
+
+
+def _end(vertices: list[_Vertex], colours: list[int], sources: int) -> _End:
+    order = _order(vertices, colours, sources)
+    return _code(vertices, order, sources), tuple(colours[v] for v in order)
+
+
+def _order(vertices: list[_Vertex], colours: list[int], sources: int) -> list[int]:
+    """Returns the nodes so that each follows its inputs, the least colour first."""
+    placed = set(range(sources))
     waiting = sorted(range(sources, len(vertices)), key=colours.__getitem__)
     order: list[int] = []
     while waiting:
-        v = next(v for v in waiting if all(u in position for u in vertices[v][2]))
-        position[v] = sources + len(order)
+        v = next(v for v in waiting if placed.issuperset(vertices[v][2]))
+        placed.add(v)
         order.append(v)
         waiting.remove(v)
+    return order
+
+
+def _code(vertices: list[_Vertex], order: list[int], sources: int) -> str:
+    position = {v: v for v in range(sources)} | {v: sources + i for i, v in enumerate(order)}
     code = []
     for v in order:
         op, output, inputs, commute = vertices[v]

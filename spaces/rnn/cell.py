@@ -24,7 +24,7 @@ from spaces.rnn.canonical import canonical_form, digest
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["COMMUTATIVE", "MAX_STATES", "OPERATIONS", "Cell", "Node", "parse_cell"]
+__all__ = ["COMMUTATIVE", "MAX_STATES", "OPERATIONS", "Cell", "Node", "parse_cell", "responds"]
 
 #: operation -> the numbers of inputs it accepts
 OPERATIONS: dict[str, tuple[int, ...]] = {
@@ -191,8 +191,9 @@ def find_problem(nodes: tuple[Node, ...]) -> str | None:
     are used; ``h_new_0`` can be reached from ``x`` (through the recurrence, if need be).
     """
     names = [node.name for node in nodes]
+    distinct_names = len(set(names)) == len(names)
     for name in names:
-        if names.count(name) > 1:
+        if not distinct_names and names.count(name) > 1:
             return f"Node '{name}' is defined {names.count(name)} times; names must be distinct."
         if name == "x" or _SOURCE.fullmatch(name):
             return f"Node '{name}' has the name of a source; x and h_prev_* cannot be computed."
@@ -240,14 +241,22 @@ def _reach_problem(nodes: tuple[Node, ...], states: int) -> str | None:
     for source in ("x", *(f"h_prev_{j}" for j in range(states))):
         if source not in used:
             return f"The source '{source}' is never used; x and every h_prev_* must be."
+    if not responds(nodes, states):
+        return "The output 'h_new_0' cannot be reached from the input 'x', not even through the hidden states."
+    return None
+
+
+def responds(nodes: tuple[Node, ...], states: int) -> bool:
+    """Returns whether ``h_new_0`` can be reached from ``x``, through the recurrence if need be."""
+    by_name = {node.name: node for node in nodes}
     reached = {"h_new_0"}
     while True:
         sources = ancestors(by_name, sorted(reached))
         if "x" in sources:
-            return None
+            return True
         grown = reached | {f"h_new_{j}" for j in range(states) if f"h_prev_{j}" in sources}
         if grown == reached:
-            return "The output 'h_new_0' cannot be reached from the input 'x', not even through the hidden states."
+            return False
         reached = grown
 
 

@@ -7,12 +7,13 @@ an output are pruned, so one edit can remove more than one node.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from spaces.rnn.cell import OPERATIONS, Cell, Node, ancestors, find_problem
 
-__all__ = ["EDITS", "MAX_EXTRA_NODES", "crossed", "tidy"]
+__all__ = ["COUNTS", "EDITS", "MAX_EXTRA_NODES", "crossed", "tidy"]
 
 #: a cell has at most this many nodes beside its outputs (the generator's own bound is 14)
 MAX_EXTRA_NODES = 14
@@ -141,6 +142,42 @@ EDITS: dict[str, Callable[[Cell], Iterator[Edit]]] = {
     "add_node": add_node,
     "drop_node": drop_node,
     "move_output": move_output,
+}
+
+
+def _count_operations(cell: Cell) -> int:
+    found = 0
+    for node in cell.nodes:
+        for op, arity in OPERATIONS.items():
+            if op != node.op and len(node.inputs) in arity:
+                found += math.factorial(len(node.inputs)) if op == "blend" else 1
+    return found
+
+
+def _count_rewirings(cell: Cell) -> int:
+    names = len(cell.sources) + len(cell.nodes)
+    return sum(len(node.inputs) * (names - len(node.inputs) - 1) for node in cell.nodes)
+
+
+def _count_additions(cell: Cell) -> int:
+    names = len(cell.sources) + len(cell.nodes)
+    unary = sum(1 in arity for arity in OPERATIONS.values())
+    binary = sum(2 in arity and 1 not in arity for arity in OPERATIONS.values())
+    on_edges = sum(len(node.inputs) for node in cell.nodes) * (unary + binary * (names - 2))
+    return on_edges + (names - 3) * sum(node.op == "linear" and len(node.inputs) == 2 for node in cell.nodes)
+
+
+def _count_removals(cell: Cell) -> int:
+    return sum(len(node.inputs) + 3 * (node.op == "linear" and len(node.inputs) == 3) for node in cell.nodes)
+
+
+#: how many edits of each kind there are, without making them
+COUNTS: dict[str, Callable[[Cell], int]] = {
+    "change_operation": _count_operations,
+    "rewire": _count_rewirings,
+    "add_node": _count_additions,
+    "drop_node": _count_removals,
+    "move_output": lambda cell: cell.states * (len(cell.nodes) - 1),
 }
 
 

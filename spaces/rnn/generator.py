@@ -1,16 +1,20 @@
 """The NAS-Bench-NLP generator: an integer seed gives one random cell, draw by draw as the benchmark's authors made it.
 
-All randomness is numpy's legacy ``RandomState(seed)``, whose stream numpy keeps frozen. The draws of ``choice`` are
-made through the calls it consists of (one uniform double and a search in the cumulative probabilities; a permutation
-for draws without replacement), which is the same stream at a third of the cost.
+All randomness is numpy's legacy ``RandomState(seed)``, whose stream numpy keeps frozen. A draw takes some hundred
+numbers of a few microseconds each, were they drawn one by one, and most draws are rejected. So the stream is read as
+the 32-bit words that it consists of, and ``choice`` is made of them as numpy makes it: of two words a uniform double,
+and a search in the cumulative probabilities; for draws without replacement a permutation, that is a shuffle whose
+places come from words masked and rejected.
 
 Source: Klyuchnikov et al., "NAS-Bench-NLP" (arXiv 2006.07116), released generator at commit a6d90a3.
 """
 
 from __future__ import annotations
 
+import itertools
+import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -25,7 +29,7 @@ INTERMEDIATE = 13
 
 _OPERATIONS = ("linear", "blend", "elementwise_prod", "elementwise_sum")
 _ACTIVATIONS = ("activation_tanh", "activation_sigm", "activation_leaky_relu")
-_OTHER_FIRST = {1: ["h_prev_0"], 2: ["h_prev_1", "h_prev_0"], 3: ["h_prev_1", "h_prev_0", "h_prev_2"]}
+_OTHER_FIRST = {1: (1,), 2: (2, 1), 3: (2, 1, 3)}  # h_prev_0 is source 1
 
 
 def _cumulative(p: list[float]) -> list[float]:
@@ -49,54 +53,89 @@ def generate(seed: int, states: int, intermediate: int = INTERMEDIATE) -> Cell |
         states: the number of hidden states H, 1 to 3.
         intermediate: vertices drawn beside the H hidden ones.
     """
-    rng: Any = np.random.RandomState(seed)
-    uniform, permutation = rng.random_sample, rng.permutation
-    base = ["x", *(f"h_prev_{j}" for j in range(states))]
-    recipe: dict[str, tuple[str, list[str]]] = {}
-    activations: list[str] = []
-    count = 0
-    while count < states + intermediate:
-        op = _OPERATIONS[bisect_right(_OPERATION_CDF, uniform())]
+    word = _words(seed)
+    sources = ["x", *(f"h_prev_{j}" for j in range(states))]
+    ops: list[str] = []
+    inputs: list[list[int]] = []  # sources are 0 .. H, node i is H + 1 + i
+    first = 1 + states
+    for_linear, for_others = list(range(first)), list(_OTHER_FIRST[states])
+    while len(ops) < states + intermediate:
+        op = _OPERATIONS[bisect_right(_OPERATION_CDF, _uniform(word))]
+        place = first + len(ops)
         if op == "linear":
-            wanted = 2 + bisect_right(_LINEAR_CDF, uniform())
-            candidates = base + activations
-            picked = permutation(len(candidates))[: min(wanted, len(candidates))]
-            recipe[f"node_{count}"] = (op, [candidates[i] for i in picked])
-            activation = _ACTIVATIONS[bisect_right(_ACTIVATION_CDF, uniform())]
-            recipe[f"node_{count + 1}"] = (activation, [f"node_{count}"])
-            activations.append(f"node_{count + 1}")
-            count += 2
+            wanted = 2 + bisect_right(_LINEAR_CDF, _uniform(word))
+            inputs.append([for_linear[i] for i in _shuffled(len(for_linear), word)[:wanted]])
+            ops += op, _ACTIVATIONS[bisect_right(_ACTIVATION_CDF, _uniform(word))]
+            inputs.append([place])
+            for_linear.append(place + 1)
+            for_others += place, place + 1
         else:
             arity = 3 if op == "blend" else 2
-            candidates = _OTHER_FIRST[states] + list(recipe)
-            if arity <= len(candidates):
-                picked = permutation(len(candidates))[:arity]
-                recipe[f"node_{count}"] = (op, [candidates[i] for i in picked])
-                count += 1
-    names = list(recipe)
-    for j, chosen in enumerate(permutation(len(names))[:states]):
-        old, new = names[chosen], f"h_new_{j}"
-        body = recipe.pop(old)
-        if any(source.startswith("h_prev") for source in body[1]):
-            return None
-        recipe[new] = body
-        for _, inputs in recipe.values():
-            inputs[:] = [new if name == old else name for name in inputs]
-    return _pruned(recipe, states, base)
-
-
-def _pruned(recipe: dict[str, tuple[str, list[str]]], states: int, base: list[str]) -> Cell | None:
-    used: set[str] = set()
-    stack = [f"h_new_{j}" for j in range(states)]
-    while stack:
-        name = stack.pop()
-        if name not in used:
-            used.add(name)
-            if name in recipe:
-                stack.extend(recipe[name][1])
-    if not used.issuperset(base):
+            if arity <= len(for_others):
+                inputs.append([for_others[i] for i in _shuffled(len(for_others), word)[:arity]])
+                ops.append(op)
+                for_others.append(place)
+    outputs = [first + i for i in _shuffled(len(ops), word)[:states]]
+    if any(0 < source < first for output in outputs for source in inputs[output - first]):
         return None
-    return Cell(tuple(Node(name, op, tuple(inputs)) for name, (op, inputs) in recipe.items() if name in used))
+    used: set[int] = set()
+    waiting = list(outputs)
+    while waiting:
+        place = waiting.pop()
+        if place not in used:
+            used.add(place)
+            if place >= first:
+                waiting += inputs[place - first]
+    if not all(source in used for source in range(first)):
+        return None
+    names = [*sources, *(f"node_{i}" for i in range(len(ops)))]
+    for j, output in enumerate(outputs):
+        names[output] = f"h_new_{j}"
+    # an output goes to the end of the recipe
+    order = [place for place in range(first, len(names)) if place in used and place not in outputs] + outputs
+    return Cell(
+        tuple(Node(names[i], ops[i - first], tuple(names[source] for source in inputs[i - first])) for i in order)
+    )
+
+
+class _Stream(threading.local):
+    """A generator to seed anew for each draw: making one costs a hundred times as much."""
+
+    def __init__(self) -> None:
+        self.bits = np.random.MT19937()
+        self.state = np.random.RandomState(self.bits)
+
+
+_STREAM = _Stream()
+
+
+def _words(seed: int) -> Callable[[], int]:
+    """Returns what gives the 32-bit words of ``RandomState(seed)``, one with each call, until it is called again."""
+    _STREAM.state.seed(seed)
+    read = _STREAM.bits.random_raw
+    blocks = (read(count).tolist() for count in itertools.chain([160], itertools.repeat(64)))
+    return itertools.chain.from_iterable(blocks).__next__
+
+
+def _uniform(word: Callable[[], int]) -> float:
+    """Returns a double of [0, 1), as numpy makes it of two words."""
+    return ((word() >> 5) * 67108864 + (word() >> 6)) / 9007199254740992
+
+
+_MASKS = [(1 << i.bit_length()) - 1 for i in range(64)]
+
+
+def _shuffled(n: int, word: Callable[[], int]) -> list[int]:
+    """Returns the permutation of 0 .. n - 1 that numpy's legacy shuffle makes."""
+    _MASKS.extend((1 << i.bit_length()) - 1 for i in range(len(_MASKS), n))
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        mask = _MASKS[i]
+        j = word() & mask
+        while j > i:
+            j = word() & mask
+        order[i], order[j] = order[j], order[i]
+    return order
 
 
 def drawable(cell: Cell, intermediate: int = INTERMEDIATE) -> bool:

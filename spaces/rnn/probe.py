@@ -46,6 +46,11 @@ _WEIGHTS = frozenset({"weights", "hessian", "example_moments"})
 #: needs that run all layers of the probe
 _WHOLE = _GRADIENTS | BLOCKS | _WEIGHTS | {"activations"}
 
+#: what many cells can be looked at for in one pass
+_STACKED = frozenset({"forward", "embedding"})
+#: most cells of such a pass, what it may hold in bytes, and how many linear nodes a cell counts for
+_TOGETHER, _STACK_BYTES, _LINEARS = 64, 2**26, 6
+
 
 @dataclass(frozen=True)
 class RNNProbe:
@@ -94,17 +99,92 @@ class RNNProbe:
         Raises:
             ZeronasError: a proxy needs more layers than the probe has.
         """
-        if needs.layers > len(self.hidden):
-            raise ZeronasError(
-                f"A proxy needs layer {needs.layers}, but the probe has hidden sizes {list(self.hidden)}, "
-                f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
-            )
+        self._check(needs)
         record = Record.of(space, architecture, needs, seed)
         if needs.to_run - {"flow"}:
             self._look(record, architecture, needs, device)
         if "flow" in needs.kinds:
             self._flow(record, architecture, device)
         return record
+
+    def _check(self, needs: Needs) -> None:
+        if needs.layers > len(self.hidden):
+            raise ZeronasError(
+                f"A proxy needs layer {needs.layers}, but the probe has hidden sizes {list(self.hidden)}, "
+                f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
+            )
+
+    def together(self, needs: Needs) -> int:
+        """Returns how many cells a pass is made of: many where hidden states are all that is looked at, and small."""
+        if self.init != "derived" or not needs.to_run or needs.to_run - _STACKED:
+            return 1
+        widest = max(self.hidden)
+        a_cell = 4 * widest * (_LINEARS * self.steps * self.batch + 2 * _LINEARS * widest)
+        return max(1, min(_TOGETHER, _STACK_BYTES // a_cell))
+
+    def observe_many(
+        self, space: Space[Any], architectures: Sequence[Cell], needs: Needs, seed: int, device: str = "cpu"
+    ) -> list[Record]:
+        """Makes the records of many cells in one pass (see ``spaces.rnn.stacked``), where ``needs`` allow it.
+
+        Raises:
+            ZeronasError: a proxy needs more layers than the probe has.
+        """
+        self._check(needs)
+        if self.init != "derived" or not needs.to_run or needs.to_run - _STACKED:
+            return [self.observe(space, architecture, needs, seed, device) for architecture in architectures]
+        records = [Record.of(space, architecture, needs, seed) for architecture in architectures]
+        if records:
+            self._look_at_many(records, architectures, needs, device)
+        return records
+
+    def _look_at_many(self, records: list[Record], cells: Sequence[Cell], needs: Needs, device: str) -> None:
+        import torch
+
+        from spaces.rnn.plan import compile_plan
+        from spaces.rnn.stacked import padded, stack, unroll_stack
+
+        seed = records[0].seed
+        with torch.inference_mode():
+            whole = stack([compile_plan(cell) for cell in cells])
+            sizes = self._sizes(needs.layers)
+            drawn = self._draw_many(cells, [whole.rows(size_in, hidden).tolist() for size_in, hidden in sizes], seed)
+            x = _embedding(self.vocabulary, self.embedding, seed)[self._ids(seed)].to(device)  # (T, B, e)
+            for record in records:
+                record.embedding = x
+            for (size_in, hidden), flat in zip(sizes, drawn, strict=True):
+                streams = padded(self.batch, hidden)
+                if x.shape[-2] < streams:
+                    x = torch.nn.functional.pad(x, (0, 0, 0, streams - x.shape[-2]))
+                states = unroll_stack(whole, whole.weights(flat.to(device), size_in, hidden), x[..., :streams, :])
+                for i, record in enumerate(records):
+                    record.hidden.append(states[:-1, i, : self.batch])
+                    record.final.append(states[-1, i, : self.batch])
+                x = states[1:].transpose(0, 1)  # (T, N, B, h) -> (N, T, B, h)
+
+    def _draw_many(self, cells: Sequence[Cell], rows: list[list[int]], seed: int) -> list[Tensor]:
+        """Returns, per layer, the rows (n, h) of all cells: what ``_derived`` draws, cell after cell."""
+        import torch
+
+        sizes = self.hidden[: len(rows)]
+        drawn = [torch.empty(sum(layer), hidden) for layer, hidden in zip(rows, sizes, strict=True)]
+        generator = torch.Generator()
+        ends = [0] * len(rows)
+        for i, cell in enumerate(cells):
+            generator.manual_seed(seeds.integer(seed, cell.key, "weights"))
+            for layer, flat in enumerate(drawn):
+                begin, ends[layer] = ends[layer], ends[layer] + rows[layer][i]
+                flat[begin : ends[layer]].uniform_(generator=generator)
+        for flat, hidden in zip(drawn, sizes, strict=True):
+            bound = self._bound(hidden)
+            flat.mul_(2 * bound).sub_(bound)
+        return drawn
+
+    def _ids(self, seed: int) -> Tensor:
+        """Returns the token ids (T, B)."""
+        import torch
+
+        return torch.from_numpy(token_ids(self.steps, self.batch, self.vocabulary, self._tokens_seed(seed), self.text))
 
     def _look(self, record: Record, cell: Cell, needs: Needs, device: str) -> None:
         import torch
@@ -119,9 +199,7 @@ class RNNProbe:
             plan = compile_plan(cell, canonical=self.init == "derived")
             table, weights = self.draw(plan, cell.key, layers, record.seed)
             weights = [({r: w.to(device) for r, w in fused.items()}, bias.to(device)) for fused, bias in weights]
-            ids = torch.from_numpy(
-                token_ids(self.steps, self.batch, self.vocabulary, self._tokens_seed(record.seed), self.text)
-            )
+            ids = self._ids(record.seed)
             x = table[ids].to(device)  # (T, B) -> (T, B, e)
             record.embedding = x.detach()
             starts = [torch.zeros(self.batch, bias.shape[1], device=device) for _, bias in weights]
@@ -229,6 +307,11 @@ class RNNProbe:
     def _sizes(self, layers: int) -> list[tuple[int, int]]:
         return list(zip([self.embedding, *self.hidden[:-1]], self.hidden, strict=True))[:layers]
 
+    @staticmethod
+    def _bound(hidden: int) -> float:
+        """Returns the largest weight that is drawn where weights derive from the key."""
+        return 1 / math.sqrt(hidden)
+
     def _derived(self, plan: Plan, key: str, layers: int, seed: int) -> tuple[Tensor, Weights]:
         import torch
 
@@ -237,7 +320,7 @@ class RNNProbe:
         for size_in, hidden in self._sizes(layers):
             shapes = {r: (size_in if r == 0 else hidden, len(plan.readers[r]) * hidden) for r in sorted(plan.readers)}
             total = sum(a * b for a, b in shapes.values()) + len(plan.linears) * hidden
-            bound = 1 / math.sqrt(hidden)
+            bound = self._bound(hidden)
             flat = torch.rand(total, generator=generator).mul_(2 * bound).sub_(bound)
             parts = flat.split([*(a * b for a, b in shapes.values()), len(plan.linears) * hidden])
             fused = {r: part.view(shape) for (r, shape), part in zip(shapes.items(), parts, strict=False)}

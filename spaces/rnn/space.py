@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
-from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell
-from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
+from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell, responds
+from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
 from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
 from spaces.rnn.probe import RNNProbe
@@ -184,9 +185,11 @@ class RNNSpace(Space[Cell]):
         return self.rule.choices("hidden_states", (1, 2, 3))
 
     def _sample(self, rng: np.random.Generator) -> Cell | None:
-        states = int(rng.choice(self._states_allowed()))
+        allowed = self._states_allowed()
+        states = allowed[rng.integers(len(allowed))]
         cell = generate(int(rng.integers(2**32)), states)
-        return None if cell is None or tidy({n.name: (n.op, n.inputs) for n in cell.nodes}, states) is None else cell
+        # what is drawn breaks no rule of a cell but this one, and never has more nodes than a member
+        return None if cell is None or not responds(cell.nodes, states) else cell
 
     def draws(self, architecture: Cell) -> bool:
         """See Space: what the generator of NAS-Bench-NLP can make (not GRU: its output reads h_prev_0 directly)."""
@@ -194,8 +197,11 @@ class RNNSpace(Space[Cell]):
 
     def _mutate(self, architecture: Cell, rng: np.random.Generator) -> Cell | None:
         kind = list(EDITS)[rng.integers(len(EDITS))]
-        edits = list(EDITS[kind](architecture))
-        return edits[rng.integers(len(edits))]() if edits else None
+        count = COUNTS[kind](architecture)
+        if not count:
+            return None
+        place = int(rng.integers(count))
+        return next(itertools.islice(EDITS[kind](architecture), place, None))()
 
     def _crossover(self, first: Cell, second: Cell, rng: np.random.Generator) -> Cell | None:
         target = first.nodes[rng.integers(len(first.nodes))].name

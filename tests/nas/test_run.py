@@ -371,9 +371,9 @@ EXPLODING = {
 def test_overflow_and_constant_units_are_failures_with_their_reason() -> None:
     # Small weights would let the products vanish instead: a positive feedback through the sum makes them explode.
     class Big(RNNProbe):
-        def _derived(self, *arguments: Any) -> Any:
-            table, weights = super()._derived(*arguments)
-            return table, [({r: 40 * w for r, w in fused.items()}, 40 * bias) for fused, bias in weights]
+        @staticmethod
+        def _bound(hidden: int) -> float:
+            return 40 * RNNProbe._bound(hidden)
 
     space = spaces.get("rnn")
     hidden = {"hidden_covariance": proxies.get("hidden_covariance"), "random": proxies.get("random")}

@@ -1,0 +1,1 @@
+"""What a run of very many architectures costs, part by part."""
