@@ -6,10 +6,12 @@ from typing import Literal
 
 from proxies.base import PROXIES, Proxy, ProxyFailure, Record
 
-__all__ = ["Depth", "Flops", "Parameters", "Width", "counted"]
+__all__ = ["Depth", "Flops", "Parameters", "SizeName", "Width", "counted"]
+
+SizeName = Literal["parameters", "flops", "depth", "width"]
 
 
-def counted(record: Record, what: Literal["parameters", "flops", "depth", "width"]) -> float:
+def counted(record: Record, what: SizeName) -> float:
     """Returns a size of the full-size model.
 
     Raises:

@@ -53,6 +53,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = make(config, EvolveSettings)
     given, benchmark = settings.given, settings.needed_truth()
+    if "forward" not in settings.probe.gives:
+        raise ZeronasError(
+            "zeronas evolve-proxy makes formulas of what a probe sees in a network, and the probe of space "
+            f"'{settings.space.name}' sees none."
+        )
     baselines = _baselines(given.baselines, settings)
     design, held_out = _halves(benchmark, settings)
     folder = settings.folder

@@ -41,6 +41,7 @@ def query_row(query: Query) -> dict[str, Any]:
     standing = query.standing
     return {
         "key": query.architecture.key,
+        **({"id": id} if isinstance(id := getattr(query.architecture, "id", None), str) else {}),
         "fitness": query.fitness,
         "fidelity": query.fidelity,
         "value": query.value,
@@ -62,7 +63,7 @@ def query_table(results: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             str(i),
-            q["key"],
+            q.get("id", q["key"]),
             number(q["fitness"], 6),
             *([number(q["fidelity"]), number(q["cost"])] if shares else []),
             q["reason"] or number(q["value"], 5),

@@ -56,7 +56,10 @@ def report(
         [*_truth_cells(m), *(ev.scores[label].value for label in labels), _failed(ev, labels)]
         for m, ev in zip(members, evaluations, strict=True)
     ]
-    write_csv(folder / "table.csv", ["key", "truth", "runs", *labels, "failure"], rows)
+    header = ["key", "truth", "runs", *labels, "failure"]
+    if any(ids := [getattr(m.architecture, "id", None) for m in members]):  # of a table of the user's own
+        header, rows = [*header, "id"], [[*row, id] for row, id in zip(rows, ids, strict=True)]
+    write_csv(folder / "table.csv", header, rows)
     columns = {label: [ev.scores[label].value for ev in evaluations] for label in labels}
     truth = [m.value if isinstance(m, Entry) else None for m in members]
     signed = [None if t is None else benchmark.sign * t for t in truth]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from proxies.base import Need, Record, Weight
 from proxies.expression.language import Kind
+from proxies.sizes import SizeName, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +60,8 @@ def _embedding_gradient(record: Record) -> list[Tensor]:
     return [] if record.embedding_grad is None else [record.embedding_grad]
 
 
-def _size(doc: str, name: str) -> Leaf:
-    return Leaf(doc, Kind.NUMBER, frozenset({"shapes"}), number=lambda record: float(getattr(record.counts, name)))
+def _size(doc: str, name: SizeName) -> Leaf:
+    return Leaf(doc, Kind.NUMBER, frozenset({"shapes"}), number=lambda record: counted(record, name))
 
 
 _ATTENTION, _FEED_FORWARD = frozenset({"attention"}), frozenset({"feed_forward"})

@@ -185,7 +185,7 @@ def test_a_search_sees_the_objective_and_tells_both(
         "cost of the queries by the table: ",
     ):
         assert words in out and words in summary
-    assert f"(id {id})" in out and "| reported (test) |" in summary
+    assert f"(id {id})" in out and "| reported (test) |" in summary and f"| 1 | {asked[0]} |" in summary
     assert score_app.run({**composed("score", *made_table.overrides()), "arch": str(tmp_path)})["truth"] == valid[id]
 
 
@@ -218,6 +218,8 @@ def test_rank_reduce_score_and_compare_take_it(
     assert ranked["reported"]["proxies"]["good"] == pytest.approx(kendall([good[i] for i in test], list(test.values())))
     assert math.isnan(judged["milliseconds"]) and judged["source"] == "the table"
     assert judged["like_size"]["pairs"] > 0 and judged["given_size"]["tau"] > 0
+    table = csv.DictReader((tmp_path / "r" / "table.csv").read_text(encoding="utf-8").splitlines())
+    assert {row["id"]: float(row["truth"] or "nan") for row in table if row["truth"]} == valid
     reduced = reduce_app.run(composed("reduce", *told, f"run.dir={tmp_path / 'q'}"))
     assert reduced["members"]["whole"] == 66 and sum(reduced["halves"].values()) == 64
     folders = []
@@ -285,6 +287,21 @@ def test_what_does_not_fit_is_one_sentence(overrides: list[str], words: str, com
     with pytest.raises(ZeronasError) as error:
         search_app.run(composed("search", *open_mappings(overrides), "budget=2", f"run.dir={tmp_path}"))
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_nothing_is_trained_or_designed_on_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from experiments import cli
+
+    for command, words in (
+        ("train", "Space 'table' has no networks, so its members cannot be trained."),
+        ("evolve-proxy", "and the probe of space 'table' sees none."),
+    ):
+        monkeypatch.setattr("sys.argv", ["zeronas", command, *TOLD])
+        with pytest.raises(SystemExit) as left:
+            raise SystemExit(cli.main())
+        assert left.value.code == 2 and words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("searcher", ["bayes", "local", "optuna", "random"])
