@@ -81,7 +81,7 @@ _NOT_IDENTITY = frozenset(
 
 
 #: what compares as if the key were not there, so that runs made before it was are the same runs
-_PLAIN = (("samples", 1), ("comparator", "mean"))
+_PLAIN = (("samples", 1), ("comparator", "mean"), ("stacked", False))
 
 #: how often each architecture is scored
 Samples = Annotated[int, Ge(1), Le(100)]
@@ -419,7 +419,8 @@ class Settings(Generic[S]):
             kept["benchmark"] = {"name": "csv", **self.given.benchmark.options, "sha256": digest}
         if self.space.fingerprint:
             kept["space"] = {**kept["space"], "sha256": self.space.fingerprint}
-        kept["probe"] = {"name": self.given.probe.name, **(self.given.probe.options.get(space) or {})}
+        probe = {"name": self.given.probe.name, **(self.given.probe.options.get(space) or {})}
+        kept["probe"] = {key: value for key, value in probe.items() if (key, value) not in _PLAIN}
         kept["tokens"] = fingerprint(getattr(self.probe, "text", None))
         return json.dumps(kept, sort_keys=True, default=str)
 

@@ -41,7 +41,7 @@ CELLS, ROUNDS = 256, 8
 def measure(cells: int = CELLS, rounds: int = ROUNDS) -> dict[str, Any]:
     """Returns milliseconds a cell by part: {"least": {...}, "median": {...}}, with the ratios of alone to together."""
     space = spaces.get("rnn")
-    probe = space.make_probe()
+    probe = space.make_probe({"stacked": True})
     assert isinstance(probe, StackingProbe)
     proxy = proxies.get("hidden_covariance", "rnn")
     needs = Needs.union([proxy])

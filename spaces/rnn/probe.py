@@ -70,6 +70,10 @@ class RNNProbe:
             generator, seeded alike.
         text: path of a text to read instead of Zipf-distributed ids.
         tokens_seed: seed of the ids where it is not the run's, to vary weights and data apart.
+        stacked: whether many cells are looked at in one pass, where hidden states of derived weights are all that is
+            looked at. What a cell scores does not depend on its company, but rounding is not that of a pass of its
+            own: beside proxies that need more than hidden states, which take such a pass, scores differ in their last
+            digits.
 
     All weights and biases are U(-1/sqrt(h), 1/sqrt(h)), embeddings U(-0.1, 0.1), as in NAS-Bench-NLP's code.
     """
@@ -86,6 +90,7 @@ class RNNProbe:
     init: Literal["derived", "released"] = "derived"
     text: Folder | None = None
     tokens_seed: Seed | None = None
+    stacked: bool = False
 
     def __post_init__(self) -> None:
         validate(self, "The probe of space 'rnn'")
@@ -114,9 +119,12 @@ class RNNProbe:
                 f"one per layer; choose a layer up to {len(self.hidden)} or a probe with more layers."
             )
 
+    def _stacks(self, needs: Needs) -> bool:
+        return self.stacked and self.init == "derived" and bool(needs.to_run) and not needs.to_run - _STACKED
+
     def together(self, needs: Needs) -> int:
         """Returns how many cells a pass is made of: many where hidden states are all that is looked at, and small."""
-        if self.init != "derived" or not needs.to_run or needs.to_run - _STACKED:
+        if not self._stacks(needs):
             return 1
         widest = max(self.hidden)
         a_cell = 4 * widest * (_LINEARS * self.steps * self.batch + 2 * _LINEARS * widest)
@@ -131,7 +139,7 @@ class RNNProbe:
             ZeronasError: a proxy needs more layers than the probe has.
         """
         self._check(needs)
-        if self.init != "derived" or not needs.to_run or needs.to_run - _STACKED:
+        if not self._stacks(needs):
             return [self.observe(space, architecture, needs, seed, device) for architecture in architectures]
         records = [Record.of(space, architecture, needs, seed) for architecture in architectures]
         if records:

@@ -26,6 +26,7 @@ from nas.core.folders import run_lock
 from nas.engine.trials import TRUTH, Trial
 from nas.judge import noise
 from nas.judge.noise import Noise
+from nas.search import Searcher
 from nas.settings import SearchSettings, make
 from nas.truth import benchmarks, measures
 from nas.truth.benchmarks import base, mini
@@ -521,16 +522,17 @@ def test_what_diverged_in_the_table_is_known_by_its_reason(
     assert answer[1].scores == {TRUTH: Score(None, lstm[3])}
     assert not (tmp_path / "trained").exists()  # not trained again
 
-    class Known:
+    class Known(Searcher):
         """A searcher of the three."""
 
         name = "known"
 
-        def __init__(self) -> None:
+        def __init__(self, pool: Any, seed: int) -> None:
+            super().__init__(pool, seed)
             self.left = [named_cell(name) for name in ("LSTM", "GRU", "RNN")]
 
-        def ask(self, count: int, left: Any) -> list[Trial]:
-            asked, self.left = self.left[:count], self.left[count:]
+        def ask(self, n: int, left: Any) -> list[Trial]:
+            asked, self.left = self.left[:n], self.left[n:]
             return [Trial(cell) for cell in asked]
 
         def tell(self, results: Any) -> None:
@@ -538,7 +540,7 @@ def test_what_diverged_in_the_table_is_known_by_its_reason(
 
     settings = composed("search", "budget=3", "verify=3", "run.dir=found", "proxy=parameters")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(search_app.searchers, "get", lambda *args, **options: Known())
+        patched.setattr(search_app.searchers, "get", lambda name, pool, seed, **options: Known(pool, seed))
         results = search_app.run(settings)
     assert results["queries"][0]["key"] == lstm[0] and results["queries_used"] == 3
     regret = results["regret"]

@@ -47,7 +47,7 @@ def same(a: Record, b: Record) -> bool:
 @pytest.mark.parametrize("sizes", SIZES)
 def test_whatever_a_cell_is_stacked_with_its_states_are_the_same_to_the_last_bit(sizes: dict[str, Any]) -> None:
     torch.set_num_threads(1)
-    probe, cells = RNNProbe(vocabulary=50, **sizes), drawn(24)
+    probe, cells = RNNProbe(vocabulary=50, stacked=True, **sizes), drawn(24)
     needs = Needs(FORWARD.kinds, len(sizes["hidden"]))
     alone = [probe.observe_many(SPACE, [cell], needs, 3)[0] for cell in cells]
     for order in (list(range(24)), list(range(23, -1, -1)), list(range(5, 24, 3)), [7, 7, 2]):
@@ -58,7 +58,7 @@ def test_whatever_a_cell_is_stacked_with_its_states_are_the_same_to_the_last_bit
 @pytest.mark.parametrize("sizes", SIZES)
 def test_a_stacked_pass_sees_what_a_pass_of_its_own_sees(sizes: dict[str, Any]) -> None:
     """Sums may be made in another order, so up to rounding; states grow exponentially in some cells, so relative."""
-    probe, cells = RNNProbe(vocabulary=50, **sizes), drawn(16)
+    probe, cells = RNNProbe(vocabulary=50, stacked=True, **sizes), drawn(16)
     needs = Needs(FORWARD.kinds, len(sizes["hidden"]))
     for cell, found in zip(cells, probe.observe_many(SPACE, cells, needs, 3), strict=True):
         wanted = probe.observe(SPACE, cell, needs, 3)
@@ -70,12 +70,12 @@ def test_a_stacked_pass_sees_what_a_pass_of_its_own_sees(sizes: dict[str, Any]) 
 
 
 def test_what_needs_gradients_or_a_released_stream_has_a_pass_of_its_own() -> None:
-    probe = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20)
+    probe = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, stacked=True)
     assert probe.together(FORWARD) > 1
     assert probe.together(Needs(frozenset({"forward", "backward"}), 1)) == 1
     assert probe.together(Needs(frozenset({"shapes"}), 0)) == 1
-    assert RNNProbe(init="released").together(FORWARD) == 1
-    assert RNNProbe(embedding=400, hidden=(600, 600, 400), batch=50, steps=70).together(FORWARD) == 1
+    assert RNNProbe(init="released", stacked=True).together(FORWARD) == 1
+    assert RNNProbe(embedding=400, hidden=(600, 600, 400), batch=50, steps=70, stacked=True).together(FORWARD) == 1
     released = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, init="released")
     (found,) = released.observe_many(SPACE, [named_cell("GRU")], FORWARD, 1)
     assert same(found, released.observe(SPACE, named_cell("GRU"), FORWARD, 1))
@@ -108,7 +108,10 @@ def test_the_schedule_of_an_lstm_and_an_rnn() -> None:
 
 def test_a_task_scores_the_same_in_any_company() -> None:
     chosen = {name: proxies.get(name, "rnn") for name in ("hidden_covariance", "state_size", "parameters")}
-    task = Task(SPACE, RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50), chosen, 0, samples=2)
+    probe = RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50, stacked=True)
+    task = Task(SPACE, probe, chosen, 0, samples=2)
+        SPACE, RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50, stacked=True), chosen, 0, samples=2
+    )
     cells = drawn(20, seed=1)
     alone = [task(cell) for cell in cells]
     together = task.together(cells[::-1])[::-1]
