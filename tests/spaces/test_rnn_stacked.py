@@ -110,8 +110,6 @@ def test_a_task_scores_the_same_in_any_company() -> None:
     chosen = {name: proxies.get(name, "rnn") for name in ("hidden_covariance", "state_size", "parameters")}
     probe = RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50, stacked=True)
     task = Task(SPACE, probe, chosen, 0, samples=2)
-        SPACE, RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50, stacked=True), chosen, 0, samples=2
-    )
     cells = drawn(20, seed=1)
     alone = [task(cell) for cell in cells]
     together = task.together(cells[::-1])[::-1]
