@@ -12,7 +12,7 @@ from functools import partial
 
 from spaces.rnn.cell import OPERATIONS, Cell, Node, ancestors, find_problem
 
-__all__ = ["EDITS", "MAX_EXTRA_NODES", "crossed", "tidy"]
+__all__ = ["EDITS", "MAX_EXTRA_NODES", "crossed", "squashed", "tidy"]
 
 #: a cell has at most this many nodes beside its outputs (the generator's own bound is 14)
 MAX_EXTRA_NODES = 14
@@ -142,6 +142,13 @@ EDITS: dict[str, Callable[[Cell], Iterator[Edit]]] = {
     "drop_node": drop_node,
     "move_output": move_output,
 }
+
+
+def squashed(cell: Cell, output: str) -> Cell | None:
+    """Returns the cell with a tanh on top of an output, or None where that is a node too many."""
+    below = _fresh(_recipe(cell))
+    moved = {{output: below}.get(n.name, n.name): (n.op, _renamed(n.inputs, {output: below})) for n in cell.nodes}
+    return tidy({**moved, output: ("activation_tanh", (below,))}, cell.states)
 
 
 def crossed(first: Cell, target: str, second: Cell, root: str) -> Cell | None:

@@ -12,7 +12,7 @@ from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
 from spaces.rnn import encoding
 from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell
-from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, crossed, tidy
+from spaces.rnn.edits import EDITS, MAX_EXTRA_NODES, crossed, squashed, tidy
 from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
 from spaces.rnn.probe import RNNProbe
@@ -215,7 +215,13 @@ class RNNSpace(Space[Cell]):
         return encoding.encode(architecture, self._allowed_states())
 
     def _decode(self, code: Mapping[str, Value]) -> Cell:
-        return encoding.decode(code)
+        cell = encoding.decode(code)
+        allowed = self.rule.allowed.get("state_growth", GROWTHS)
+        for j in range(cell.states):  # random edits seldom tame a cell; squashed states do
+            if growth(cell) in allowed:
+                break
+            cell = squashed(cell, f"h_new_{j}") or cell
+        return cell
 
     def _allowed_states(self) -> tuple[int, ...]:
         states = self._states_allowed()
