@@ -124,7 +124,7 @@ BAD = [
     (("search", "benchmark=flexibert"), "Benchmark 'flexibert' holds architectures of space 'bert', but space 'rnn'"),
     (
         ("search", "benchmark=csv"),
-        "benchmark.file must be a CSV file, such as benchmark.file=my_table.csv, but got None.",
+        "benchmark.file must be a CSV file, such as benchmark.file=my_table.csv, but got null.",
     ),
     (("rank", "benchmark=csv", "benchmark.file=/no", "benchmark.value=a"), "benchmark=csv needs to know which values"),
     (("search", "data_dir=/no/such", "pool=benchmark"), "The data folder '/no/such' does not exist"),

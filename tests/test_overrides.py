@@ -306,7 +306,7 @@ NAMED = [
     (("search", "~space"), "zeronas search needs space, which is not given."),
     (("search", "~searcher"), "zeronas search needs searcher, which is not given."),
     (("search", "~executor"), "zeronas search needs executor, which is not given."),
-    (("search", "proxy=null"), "proxy must be one of activation_distance, az_nas, depth,"),
+    (("search", "proxy=null"), "proxy must be one of activation_distance, az_nas, column, columns, depth,"),
     (
         ("search", "experiment=nope"),
         "Unknown experiment 'nope'. Did you mean 'none'? Available: flexibert_",

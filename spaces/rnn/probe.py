@@ -150,11 +150,11 @@ class RNNProbe:
         import torch
 
         from spaces.rnn.plan import compile_plan
-        from spaces.rnn.stacked import padded, stack, unroll_stack
+        from spaces.rnn.stacked import padded, scheduled, unroll_stack
 
         seed = records[0].seed
         with torch.inference_mode():
-            whole = stack([compile_plan(cell) for cell in cells])
+            whole = scheduled([compile_plan(cell) for cell in cells])
             sizes = self._sizes(needs.layers)
             drawn = self._draw_many(cells, [whole.rows(size_in, hidden).tolist() for size_in, hidden in sizes], seed)
             x = _embedding(self.vocabulary, self.embedding, seed)[self._ids(seed)].to(device)  # (T, B, e)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from spaces.rnn.plan import Instruction, Plan
 
-__all__ = ["LANES", "LayerWeights", "Stack", "padded", "stack", "unroll_stack"]
+__all__ = ["LANES", "LayerWeights", "Stack", "padded", "scheduled", "unroll_stack"]
 
 #: a slot is padded to a multiple of this many elements: two vectors of sixteen floats, the widest step of torch's loops
 LANES = 32
@@ -131,7 +131,7 @@ class _Node:
         self.cell, self.instruction, self.missing = cell, instruction, missing
 
 
-def stack(plans: Sequence[Plan]) -> Stack:
+def scheduled(plans: Sequence[Plan]) -> Stack:
     """Schedules many plans: the phases take turns, and each runs all nodes of its operations that are ready."""
     slot_of: list[list[int]] = [[-1] * (1 + plan.states + len(plan.instructions)) for plan in plans]
     slots = 0

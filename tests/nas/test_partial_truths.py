@@ -16,6 +16,7 @@ from nas import judge
 from nas.core.files import number
 from nas.engine.trials import TRUTH, Result, Trial
 from nas.judge.outcome import Asked, Rated, by_fitness, find, regrets
+from nas.search import Searcher
 from nas.truth import benchmarks
 from nas.truth.benchmarks import MiniTable
 from nas.truth.outcome import queried
@@ -101,16 +102,17 @@ def test_ties_are_averaged_over_only_where_the_best_by_fitness_were_asked_for(ta
 # ------------------------------------------------------------------------------------------------- by the command
 
 
-class Known:
+class Known(Searcher):
     """Proposes some cells, in order."""
 
     name = "known"
 
-    def __init__(self, cells: list[Any]) -> None:
-        self.left = cells
+    def __init__(self, pool: Any, seed: int, cells: list[Any]) -> None:
+        super().__init__(pool, seed)
+        self.cells = cells
 
-    def ask(self, count: int, left: Any) -> list[Trial]:
-        asked, self.left = self.left[:count], self.left[count:]
+    def ask(self, n: int, left: Any) -> list[Trial]:
+        asked, self.cells = self.cells[:n], self.cells[n:]
         return [Trial(cell) for cell in asked]
 
     def tell(self, results: Any) -> None:
@@ -118,7 +120,7 @@ class Known:
 
 
 def halved(composed: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, cells: list[Any], start: int, queries: int):
-    monkeypatch.setattr(search_app.searchers, "get", lambda *args, **options: Known(list(cells)))
+    monkeypatch.setattr(search_app.searchers, "get", lambda name, pool, seed, **options: Known(pool, seed, list(cells)))
     return search_app.run(
         composed(
             "search", "benchmark=mini_rnn", "proxy=parameters", f"budget={len(cells)}", f"verify={start}", "batch=8",

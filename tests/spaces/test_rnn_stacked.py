@@ -17,7 +17,7 @@ from proxies.covariance import correlation_scores
 from spaces.rnn import Cell, RNNSpace, named_cell
 from spaces.rnn.plan import compile_plan
 from spaces.rnn.probe import RNNProbe
-from spaces.rnn.stacked import LANES, padded, stack
+from spaces.rnn.stacked import LANES, padded, scheduled
 
 SPACE = RNNSpace()
 FORWARD = Needs(frozenset({"forward", "embedding"}), 1)
@@ -92,7 +92,7 @@ def test_streams_are_padded_to_whole_vector_registers() -> None:
 
 def test_the_schedule_of_an_lstm_and_an_rnn() -> None:
     """By hand: the linears of both at once, then all their activations, then the products, the sum, tanh, product."""
-    found = stack([compile_plan(named_cell("LSTM")), compile_plan(named_cell("RNN"))])
+    found = scheduled([compile_plan(named_cell("LSTM")), compile_plan(named_cell("RNN"))])
     run = [[(section.op, section.stop - section.start) for section in phase] for phase in found.phases]
     assert run == [
         [("linear", 5)],
