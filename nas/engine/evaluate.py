@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from nas.core import seeds
 from nas.core.errors import ZeronasError
@@ -144,8 +144,10 @@ class Task:
 
     def _observed(self, architectures: Sequence[Any], seed: int) -> list[Record]:
         # What decides is what is looked at, not how many there happen to be: one alone scores as among others.
-        if isinstance(self.probe, StackingProbe) and self._stacked > 1:
-            return self.probe.observe_many(self.space, architectures, self.needs, seed, self.device)
+        if self._stacked > 1:
+            return cast(StackingProbe, self.probe).observe_many(
+                self.space, architectures, self.needs, seed, self.device
+            )
         return [self.probe.observe(self.space, one, self.needs, seed, self.device) for one in architectures]
 
     @property
