@@ -145,7 +145,8 @@ class Task:
     def _observed(self, architectures: Sequence[Any], seed: int) -> list[Record]:
         # What decides is what is looked at, not how many there happen to be: one alone scores as among others.
         if self._stacked > 1:
-            return cast(StackingProbe, self.probe).observe_many(
+            probe = cast(StackingProbe, self.probe)
+            return probe.observe_many(self.space, architectures, self.needs, seed, self.device)
                 self.space, architectures, self.needs, seed, self.device
             )
         return [self.probe.observe(self.space, one, self.needs, seed, self.device) for one in architectures]
