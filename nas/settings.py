@@ -58,6 +58,7 @@ __all__ = [
     "CompareSettings",
     "EvolveSettings",
     "Executor",
+    "ExportSettings",
     "RankSettings",
     "ReduceSettings",
     "RunFolder",
@@ -272,8 +273,28 @@ class CompareSettings:
     run: RunFolder
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """``zeronas export-study``; see ``conf/export_study.yaml``."""
+
+    command: ClassVar[str] = "export-study"
+
+    runs: tuple[Folder, ...]
+    file: Folder | None = None
+    parameters: Literal["encoding", "features"]
+    fresh: bool
+
+
 K = TypeVar(
-    "K", SearchSettings, RankSettings, ScoreSettings, ReduceSettings, EvolveSettings, TrainSettings, CompareSettings
+    "K",
+    SearchSettings,
+    RankSettings,
+    ScoreSettings,
+    ReduceSettings,
+    EvolveSettings,
+    TrainSettings,
+    CompareSettings,
+    ExportSettings,
 )
 S = TypeVar("S", bound=SharedSettings, covariant=True)
 Q = TypeVar("Q", bound=SharedSettings)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, 
 
 import numpy as np
 
+from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.options import construct
-from spaces.rules import Feature, Rule
+from spaces.rules import Feature, Rule, Value
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Architecture", "Counts", "Matrix", "Reading", "Space"]
 
 _ATTEMPTS = 2000
+_EDITS = 300  # that may bring what a code stands for inside the reduction
 
 
 @runtime_checkable
@@ -255,15 +257,62 @@ class Space(ABC, Generic[A]):
     def build(self, architecture: A, **sizes: Any) -> torch.nn.Module:
         """Returns a torch module of the architecture."""
 
-    @abstractmethod
+    @property
+    def encoding(self) -> Mapping[str, tuple[Value, ...]]:
+        """Name -> choices of the values of a code, as many for every architecture and none of them conditional.
+
+        Raises:
+            ZeronasError: the space has none; then Optuna's samplers cannot search it.
+        """
+        raise ZeronasError(f"Space '{self.name}' has no encoding of fixed length, so Optuna cannot search it.")
+
+    def encode(self, architecture: A) -> dict[str, Value] | None:
+        """Returns a code that ``decode`` reads as the architecture, or None where no code does."""
+        return None
+
+    def decode(self, code: Mapping[str, Value]) -> A | None:
+        """Returns the member that a code stands for; the same code is always the same member.
+
+        Where the rule forbids what the code says, it stands for a member a few edits away, each of which comes closer
+        to what the rule allows; None where none was found.
+        """
+        found = self._decode(code)
+        if self.contains(found):
+            return found
+        rng = seeds.generator(0, "decode", *(f"{name}={code[name]}" for name in self.encoding))
+        excess = self.rule.excess(self.describe(found))
+        for _ in range(_EDITS):
+            edited = self._mutate(found, rng)
+            if edited is None or (rest := self.rule.excess(self.describe(edited))) > excess:
+                continue
+            found, excess = edited, rest
+            if self.contains(found):
+                return found
+        return None
+
     def suggest(self, trial: optuna.trial.BaseTrial) -> A:
-        """Builds a member from an optuna trial's suggestions."""
+        """Builds a member from an optuna trial's suggestions, which are the values of a code.
+
+        Raises:
+            optuna.TrialPruned: the code stands for no member.
+        """
+        import optuna
+
+        code: dict[str, Any] = {name: trial.suggest_categorical(name, list(c)) for name, c in self.encoding.items()}
+        found = self.decode(code)
+        if found is None:
+            raise optuna.TrialPruned(f"The reduction {self.rule.to_json()} allows nothing near the suggestions.")
+        return found
 
     @abstractmethod
     def neighbours(self, architecture: A) -> Iterator[A]:
         """Yields the distinct members one edit away, in a fixed order."""
 
     # What follows wraps the raw operators with the rule, so that no operator can leave the reduced space.
+
+    def _decode(self, code: Mapping[str, Value]) -> A:
+        """Returns the valid architecture of a code, whether or not it obeys the rule."""
+        raise NotImplementedError(f"Space '{self.name}' has an encoding and must define _decode.")
 
     @abstractmethod
     def _sample(self, rng: np.random.Generator) -> A | None:

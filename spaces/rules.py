@@ -87,6 +87,19 @@ class Rule:
                 return False
         return True
 
+    def excess(self, described: Mapping[str, Any]) -> float:
+        """Returns how far an architecture is from what the rule allows: 0 where it obeys, more where it is further.
+
+        A number counts by its distance from the nearest one allowed, as a share of that one (of 1 below 1); a name that
+        is not allowed counts 1.
+        """
+        total = 0.0
+        for name, values in self.allowed.items():
+            total += sum(min(_apart(item, value) for value in values) for item in _items(described[name]))
+        for name, (low, high) in self.between.items():
+            total += sum(_apart(item, min(max(item, low), high)) for item in _items(described[name]))
+        return total
+
     def choices(self, name: str, default: tuple[Any, ...]) -> tuple[Any, ...]:
         """Returns those of the ``default`` choices of a feature that the rule allows, in their order."""
         kept = default
@@ -133,6 +146,14 @@ class Rule:
 
     def __bool__(self) -> bool:
         return bool(self.allowed or self.between)
+
+
+def _apart(item: Value, allowed: Value) -> float:
+    if item == allowed:
+        return 0.0
+    if isinstance(item, str) or isinstance(allowed, str):
+        return 1.0
+    return abs(item - allowed) / max(1.0, abs(allowed))
 
 
 def _items(value: Any) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nas.core.folders import made_folder
 from nas.report.compare import compare, lines, read_run
 from nas.settings import CompareSettings, read
 
-__all__ = ["main", "run"]
+__all__ = ["folders_of", "main", "positional", "run"]
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
@@ -27,8 +28,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: no runs were given, one cannot be read, or the comparison cannot be written.
     """
     given = read(config, CompareSettings)
-    folders = [Path(found) for text in given.runs for found in _matching(text)]
-    folders = list(dict.fromkeys(folders))
+    folders = folders_of(given.runs)
     if not folders:
         raise ZeronasError("compare needs run folders, but none were given; for example: zeronas compare runs/search-*")
     runs = [read_run(folder) for folder in folders]
@@ -40,26 +40,35 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
+def folders_of(runs: Sequence[str]) -> list[Path]:
+    """Returns the folders of a list of names and patterns, each once."""
+    return list(dict.fromkeys(Path(found) for text in runs for found in _matching(text)))
+
+
 def _matching(text: str) -> list[str]:
     return [text] if os.path.exists(text) else sorted(glob.glob(text)) or [text]
 
 
-_app = command(run, "compare")
+def positional(app: Callable[[], None]) -> Callable[[], None]:
+    """Returns a hydra app to which arguments without '=', and folders that have one in their name, are run folders."""
 
+    def started() -> None:
+        arguments = sys.argv[1:]
+        folders = [a for a in arguments if not a.startswith("-") and ("=" not in a or os.path.exists(a))]
+        rest = [a for a in arguments if a not in folders]
+        sys.argv[1:] = [*rest, *([f"runs=[{','.join(map(_quoted, folders))}]"] if folders else [])]
+        app()
 
-def main() -> None:
-    """Runs the command line: arguments without '=', and folders that have one in their name, are run folders."""
-    arguments = sys.argv[1:]
-    folders = [a for a in arguments if not a.startswith("-") and ("=" not in a or os.path.exists(a))]
-    rest = [a for a in arguments if a not in folders]
-    sys.argv[1:] = [*rest, *([f"runs=[{','.join(map(_quoted, folders))}]"] if folders else [])]
-    _app()
+    return started
 
 
 def _quoted(text: str) -> str:
     """Returns a text as hydra reads it back: a backslash escapes a quote, and itself before one, and nothing else."""
     doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", text)
     return "'" + doubled.replace("'", "\\'") + "'"
+
+
+main = positional(command(run, "compare"))
 
 
 if __name__ == "__main__":

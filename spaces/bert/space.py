@@ -22,10 +22,9 @@ from spaces.bert.matrices import layer_matrices
 from spaces.bert.probe import BertProbe
 from spaces.bert.protocol import PROTOCOLS, BertProtocol
 from spaces.bert.readings import VOCABULARY, check_reading, plan
-from spaces.rules import Feature, Rule
+from spaces.rules import Feature, Rule, Value
 
 if TYPE_CHECKING:
-    import optuna
     import torch
 
     from spaces.bert.language_model import MaskedModel
@@ -84,6 +83,7 @@ class BertSpace(Space[BertConfig]):
         self.reading = check_reading(reading)
         self.vocabulary = vocabulary
         self.rule = rule or Rule()
+        self._encoding: dict[str, tuple[Value, ...]] | None = None
         self._known_columns: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
 
     def gate(self, probe: Probe) -> Mapping[str, Mapping[str, Any]]:
@@ -182,32 +182,43 @@ class BertSpace(Space[BertConfig]):
         assert isinstance(protocol, BertProtocol)
         return MaskedModel(architecture, protocol, vocabulary)
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> BertConfig:
-        """Builds a member from suggestions named hidden_size, layers, layer1.operation, layer1.heads and so on.
+    @property
+    def encoding(self) -> Mapping[str, tuple[Value, ...]]:
+        """The hidden size, the depth, and operation, heads, width and feed-forward layers of each of four layers.
 
         Raises:
-            optuna.TrialPruned: the rule forbids the suggested combination.
             ZeronasError: the rule leaves a field without any value.
         """
-        import optuna
+        if self._encoding is None:
+            kinds = self._choices("operation_type")
+            found = {"hidden_size": self._choices("hidden_size"), "layers": self._choices("layers")}
+            for number in range(1, max(found["layers"], default=0) + 1):
+                found[f"layer{number}.operation"] = tuple(value for kind in kinds for value in self._parameters(kind))
+                found.update({f"layer{number}.{_SHORT.get(name, name)}": self._choices(name) for name in SIZES})
+            for label, choices in found.items():
+                if not choices:
+                    raise ZeronasError(
+                        f"The reduction {self.rule.to_json()} leaves '{label}' without any value; widen it."
+                    )
+            self._encoding = found
+        return self._encoding
 
-        def pick(label: str, choices: tuple[Any, ...]) -> Any:
-            if not choices:
-                raise ZeronasError(f"The reduction {self.rule.to_json()} leaves '{label}' without any value; widen it.")
-            return trial.suggest_categorical(label, choices)
+    def encode(self, architecture: BertConfig) -> dict[str, Value] | None:
+        """See Space: layers that a configuration does not have take the first of their choices."""
+        code = {name: choices[0] for name, choices in self.encoding.items()}
+        code.update({"hidden_size": architecture.hidden_size, "layers": len(architecture.layers)})
+        for number, layer in enumerate(architecture.layers, 1):
+            code[f"layer{number}.operation"] = layer.operation_parameter
+            code.update({f"layer{number}.{_SHORT.get(name, name)}": getattr(layer, name) for name in SIZES})
+        return code if all(code[name] in self.encoding.get(name, ()) for name in code) else None
 
-        kinds = self._choices("operation_type")
-        operations = tuple(parameter for kind in kinds for parameter in self._parameters(kind))
-        hidden = pick("hidden_size", self._choices("hidden_size"))
+    def _decode(self, code: Mapping[str, Value]) -> BertConfig:
         layers = []
-        for number in range(1, pick("layers", self._choices("layers")) + 1):
-            parameter = pick(f"layer{number}.operation", operations)
-            heads, width, repeats = (pick(f"layer{number}.{_SHORT.get(n, n)}", self._choices(n)) for n in SIZES)
-            layers.append(Layer(TYPE_OF[parameter], parameter, heads, width, repeats))
-        config = BertConfig(hidden, tuple(layers))
-        if not self.contains(config):
-            raise optuna.TrialPruned(f"The reduction {self.rule.to_json()} forbids this combination.")
-        return config
+        for number in range(1, int(code["layers"]) + 1):
+            parameter: Any = code[f"layer{number}.operation"]
+            sizes = (int(code[f"layer{number}.{_SHORT.get(name, name)}"]) for name in SIZES)
+            layers.append(Layer(TYPE_OF[parameter], parameter, *sizes))
+        return BertConfig(int(code["hidden_size"]), tuple(layers))
 
     def neighbours(self, architecture: BertConfig) -> Iterator[BertConfig]:
         """Yields the distinct members with one field, the hidden size or the depth changed, in a fixed order.

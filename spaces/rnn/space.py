@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.core.errors import ZeronasError
 from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
+from spaces.rnn import encoding
 from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell, responds
-from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, Recipe, crossed, tidy
+from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, crossed, squashed, tidy
 from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
 from spaces.rnn.probe import RNNProbe
 from spaces.rnn.protocol import PROTOCOLS, RNNProtocol
-from spaces.rules import Feature, Rule
+from spaces.rules import Feature, Rule, Value
 
 if TYPE_CHECKING:
-    import optuna
-
     from spaces.protocol import Protocol
     from spaces.record import Probe
     from spaces.rnn.language_model import WordModel
@@ -58,6 +58,7 @@ class RNNSpace(Space[Cell]):
     def __init__(self, sizes: Mapping[str, Any] | None = None, rule: Rule | None = None) -> None:
         self.sizes = shapes.RNNSizes.of({} if sizes is None else sizes)
         self.rule = rule or Rule()
+        self._encoding: dict[str, tuple[Value, ...]] | None = None
 
     @property
     def known(self) -> Mapping[str, Cell]:
@@ -208,45 +209,24 @@ class RNNSpace(Space[Cell]):
         root = second.nodes[rng.integers(len(second.nodes))].name
         return crossed(first, target, second, root)
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> Cell:
-        """Builds a cell from suggestions: hidden states, then per node its operation and inputs, then the outputs.
+    @property
+    def encoding(self) -> Mapping[str, tuple[Value, ...]]:
+        """The hidden states, nine slots of an operation and three inputs each, and the slots of the outputs."""
+        if self._encoding is None:
+            self._encoding = encoding.dimensions(self._allowed_states())
+        return self._encoding
 
-        Raises:
-            optuna.TrialPruned: the suggestions give no valid member.
-        """
-        import optuna
+    def encode(self, architecture: Cell) -> dict[str, Value] | None:
+        """See Space: None for the few cells that need more than nine slots, which no code stands for."""
+        return encoding.encode(architecture, self._allowed_states())
 
-        states = int(trial.suggest_categorical("hidden_states", list(self._states_allowed())))
-        size = trial.suggest_int(f"h{states}.nodes", states + 1, states + 10)
-        recipe: Recipe = {}
-        base = ["x", *(f"h_prev_{j}" for j in range(states))]
-        names = [f"node_{i}" for i in range(size)]
-        for i, name in enumerate(names):
-            op = str(trial.suggest_categorical(f"h{states}.node{i}.op", list(OPERATIONS)))
-            candidates = base + names[:i]
-            inputs: list[str] = []
-            for j in range(OPERATIONS[op][0]):
-                start = trial.suggest_int(f"h{states}.node{i}.input{j}", 0, len(candidates) - 1)
-                turned = candidates[start:] + candidates[:start]
-                free = (c for c in turned if c not in inputs and (op == "linear" or c != "x"))
-                inputs.append(next(free, turned[0]))
-            recipe[name] = (op, tuple(inputs))
-        cell = _repaired(recipe, names, states)
-        if cell is None or not self.contains(cell):
-            raise optuna.TrialPruned("the suggestions give no valid cell")
-        return cell
+    def _decode(self, code: Mapping[str, Value]) -> Cell:
+        return encoding.decode(code)
 
-
-def _repaired(recipe: Recipe, names: list[str], states: int) -> Cell | None:
-    # The last H nodes become the outputs; a source that nothing reads is added to a live linear node with two inputs.
-    new = {old: f"h_new_{states - 1 - i}" for i, old in enumerate(reversed(names)) if i < states}
-    renamed = {new.get(n, n): (op, tuple(new.get(i, i) for i in inputs)) for n, (op, inputs) in recipe.items()}
-    for source in ("x", *(f"h_prev_{j}" for j in range(states))):
-        if any(source in inputs for _, inputs in renamed.values()):
-            continue
-        for name in reversed(list(renamed)):
-            op, inputs = renamed[name]
-            if op == "linear" and len(inputs) == 2:
-                renamed[name] = (op, (*inputs, source))
-                break
-    return tidy(renamed, states)
+    def _allowed_states(self) -> tuple[int, ...]:
+        states = self._states_allowed()
+        if not states:
+            raise ZeronasError(
+                f"The reduction {self.rule.to_json()} leaves 'hidden_states' without any value; widen it."
+            )
+        return states

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spaces.base import Counts, Space
-from spaces.rules import Feature, Rule
+from spaces.rules import Feature, Rule, Value
 from zeronas_stack.architecture import DEPTHS, KINDS, WIDTHS, Layer, Stack, parse_stack
 from zeronas_stack.probe import StackProbe
 from zeronas_stack.protocol import PROTOCOLS, StackProtocol
 
 if TYPE_CHECKING:
-    import optuna
-
     from spaces.protocol import Protocol
     from zeronas_stack.module import StackModel, StackModule
 
@@ -147,26 +145,26 @@ class StackSpace(Space[Stack]):
         residual = (first, second)[rng.integers(2)].residual
         return Stack(layers, residual) if len(layers) in DEPTHS else None
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> Stack:
-        """Builds a stack from suggestions named layers, layer1.kind, layer1.width and so on, and residual.
+    @property
+    def encoding(self) -> Mapping[str, tuple[Value, ...]]:
+        """The number of layers, kind and width of each of four layers, and the residual flag."""
+        depths, kinds, widths = (self.rule.choices(name, _FEATURES[name].choices or ()) for name in _DRAWN)
+        found: dict[str, tuple[Value, ...]] = {"layers": depths}
+        for number in range(1, max(depths) + 1):
+            found.update({f"layer{number}.kind": kinds, f"layer{number}.width": widths})
+        return {**found, "residual": (0, 1)}
 
-        Raises:
-            optuna.TrialPruned: the rule forbids the suggested combination.
-        """
-        import optuna
+    def encode(self, architecture: Stack) -> dict[str, Value]:
+        """See Space: layers that a stack does not have take the first of their choices."""
+        code = {name: choices[0] for name, choices in self.encoding.items()}
+        for number, layer in enumerate(architecture.layers, 1):
+            code.update({f"layer{number}.kind": layer.kind, f"layer{number}.width": layer.width})
+        return {**code, "layers": len(architecture.layers), "residual": int(architecture.residual)}
 
-        depth = trial.suggest_int("layers", min(DEPTHS), max(DEPTHS))
-        layers = [
-            Layer(
-                trial.suggest_categorical(f"layer{number}.kind", list(KINDS)),
-                trial.suggest_categorical(f"layer{number}.width", WIDTHS),
-            )
-            for number in range(1, depth + 1)
-        ]
-        stack = Stack(tuple(layers), trial.suggest_categorical("residual", (False, True)))
-        if not self.contains(stack):
-            raise optuna.TrialPruned("the reduction forbids this combination")
-        return stack
+    def _decode(self, code: Mapping[str, Value]) -> Stack:
+        numbers = range(1, int(code["layers"]) + 1)
+        layers = [Layer(str(code[f"layer{n}.kind"]), int(code[f"layer{n}.width"])) for n in numbers]
+        return Stack(tuple(layers), bool(code["residual"]))
 
 
 #: the features that a draw chooses first
