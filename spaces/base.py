@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Architecture", "Counts", "Matrix", "Reading", "Space"]
 
 _ATTEMPTS = 2000
-_EDITS = 300  # that may bring what a code stands for inside the reduction
+_EDITS = 100  # that may bring what a code stands for inside the reduction
 
 
 @runtime_checkable

@@ -73,7 +73,7 @@ BAD = [
     ),
     (
         ("search", "searcher=optuna", "searcher.sampler=[tpe]"),
-        "Searcher 'optuna' needs sampler to be tpe, gp, nsga2 or random",
+        "Searcher 'optuna' needs sampler to be tpe, gp, nsga2, nsga3 or random",
     ),
     (("search", "searcher.population=abc"), "Searcher 'evolution' needs population to be a whole number from 2 to"),
     (
@@ -134,6 +134,9 @@ BAD = [
     (("rank", "limit=0"), "zeronas rank needs limit to be a whole number of 1 or more or null, but got 0."),
     (("compare",), "compare needs run folders, but none were given"),
     (("compare", "nothing"), "There is no run folder 'nothing'."),
+    (("export-study",), "export-study needs run folders, but none were given"),
+    (("export-study", "nothing"), "There is no run folder 'nothing'."),
+    (("export-study", "a", "b"), "export-study was given 2 runs; name the file for them with file=FILE."),
     (("list", "prox"), "Unknown kind 'prox'. Did you mean 'proxies'?"),
     (("score",), "An architecture is needed: arch=FILE with its JSON, a run folder, a key of a table, or one of RNN"),
     (("score", "arch=rnn-00000000000000000000"), "No table at hand holds the architecture 'rnn-0000"),

@@ -31,7 +31,7 @@ from nas.core import folders
 from nas.engine.journal import Journal
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare")
+COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study")
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -44,6 +44,7 @@ BASE = {
     "reduce": ["benchmark=mini_rnn"],
     "evolve_proxy": [*_TINY, "benchmark=mini_rnn", "baselines=[]", "chain=0"],
     "compare": ["runs=[nothing]"],
+    "export_study": ["runs=[nothing]"],
 }
 #: keys that the composition lacks and people type
 EXTRA = {
@@ -54,6 +55,7 @@ EXTRA = {
     "reduce": ["reduction.hidden_states"],
     "evolve_proxy": ["reduction.nodes"],
     "compare": [],
+    "export_study": [],
 }
 #: a search that asks for truths, and what of its keys the others do not have
 SURROGATE = ["searcher=bayes", "benchmark=mini_rnn", "queries=3", "verify=1"]
@@ -151,7 +153,9 @@ def test_generated_overrides(
     with initialize_config_module(config_module="conf", version_base="1.3"):
         base = compose(config_name=command, overrides=[*map(opened, BASE[command]), *(SURROGATE if group else [])])
     run = importlib.import_module(f"experiments.commands.{command}").run
-    assert ended(lambda: reported(run, base)) == (2 if command == "compare" else 0)  # there is no such run
+    assert ended(lambda: reported(run, base)) == (
+        2 if command in ("compare", "export_study") else 0
+    )  # there is no such run
     wrong = []
     made = generated(command, plain(base))
     if group:

@@ -28,8 +28,6 @@ __all__ = ["export_studies"]
 #: what the parameters of a trial are: the values of its code, or the features of its architecture
 Parameters = Literal["encoding", "features"]
 
-_COSTS = ("parameters", "flops")
-
 
 def export_studies(folders: Sequence[Path], file: Path, parameters: Parameters = "encoding") -> dict[str, int]:
     """Writes a file with one study a run, named after its folder; returns name -> number of trials.
@@ -101,16 +99,10 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 def _objectives(run: Mapping[str, Any]) -> dict[str, Literal["maximize", "minimize"]]:
     """Returns label -> direction of what the search was about: its objectives, the fitness, or the truth."""
-    searcher, labels = run["config"]["searcher"], run["proxies"]
-    if searcher.get("of") == "truth":
+    if run["config"]["searcher"].get("of") == "truth":
         return {"truth": "maximize" if (run["benchmark"] or {}).get("higher_is_better") else "minimize"}
-    chosen = searcher.get("objectives")
-    if chosen is None:  # searches of several objectives take all proxies for them; Optuna's the fitness
-        chosen = labels if "objectives" in searcher and searcher["name"] != "optuna" else [run["fitness"]]
-    minimised = searcher.get("minimise")
-    if minimised is None:
-        minimised = _COSTS if len(chosen) > 1 else ()
-    return {label: "minimize" if label in minimised else "maximize" for label in chosen}
+    aims = (run.get("searcher_notes") or {}).get("objectives") or {run["fitness"]: "higher"}
+    return {label: "maximize" if better == "higher" else "minimize" for label, better in aims.items()}
 
 
 def _trials(

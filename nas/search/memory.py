@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 __all__ = ["BEST", "SEEN", "Memory", "dominating"]
 
 #: complete trials that TPE sees, and how many of them are the best, not the latest
-SEEN, BEST = 150, 50
+SEEN, BEST = 100, 50
 
 
 def dominating(values: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -11,17 +11,16 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import numpy as np
-from annotated_types import MinLen
+from typing import TYPE_CHECKING, Any, Literal
 
 from nas.core import seeds
-from nas.core.errors import ZeronasError, did_you_mean
-from nas.core.options import Fidelity, Seed, shown, validated
+from nas.core.errors import ZeronasError
+from nas.core.options import Fidelity, Seed, Size, validated
 from nas.core.workers import one_thread
 from nas.engine.pools import Pool
 from nas.search.base import SEARCHERS, Of, Result, Searcher
+from nas.search.generations import Labels
+from nas.search.objectives import Archive, Objectives
 
 if TYPE_CHECKING:
     import optuna
@@ -30,10 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OptunaSearch"]
 
-Labels = Annotated[tuple[Annotated[str, MinLen(1)], ...], MinLen(1)]
-
 _CHANGES = 50  # values of a code that are changed, one after the other, until it stands for an unvisited member
-_COSTS = ("parameters", "flops")  # objectives that are minimised where nobody says what is
 
 
 def _samplers() -> Mapping[str, Callable[[int], optuna.samplers.BaseSampler]]:
@@ -65,6 +61,7 @@ class OptunaSearch(Searcher):
         minimise: labels of the objectives that are minimised; None: parameters and flops, where they are objectives.
         of: "proxies", or "truth", which is asked of each proposal, unscored, and is the one objective.
         fidelity: share of a training after which a truth is taken.
+        together: truths of one round, which can be made side by side.
     """
 
     name = "optuna"
@@ -79,30 +76,25 @@ class OptunaSearch(Searcher):
         minimise: Labels | None = None,
         of: Of = "proxies",
         fidelity: Fidelity = 1.0,
+        together: Size = 1,
     ) -> None:
         super().__init__(pool, seed)
-        self._of(of, fidelity)
-        if of == "truth" and (objectives or minimise):
+        self._of(of, fidelity, together)
+        if of == "truth" and (objectives is not None or minimise is not None):
             raise ZeronasError(
                 "Searcher 'optuna' has of=truth, whose one objective is the truth, but objectives or minimise are "
                 "given; leave them out, or use of=proxies."
             )
-        wanted = objectives or ()
-        if twice := [label for label in wanted if wanted.count(label) > 1]:
-            raise ZeronasError(f"Searcher 'optuna' has the objective {shown(twice[0])} twice; name each once.")
-        for label in minimise or ():
-            if label not in wanted:
-                raise ZeronasError(
-                    f"Searcher 'optuna' is to minimise {shown(label)}, which is no objective."
-                    f"{did_you_mean(label, wanted) if wanted else ' Name it among objectives.'}"
-                )
-        self._sampler, self._objectives = sampler, wanted
-        self._minimised = frozenset(_COSTS if minimise is None else minimise) & frozenset(wanted)
+        if objectives is None and minimise is not None:
+            raise ZeronasError("Searcher 'optuna' is to minimise objectives, but none are named; name objectives, too.")
+        self._sampler, self._chosen, self._minimise = sampler, objectives, minimise
         self._encoding = pool.space.encoding
         # GP fits with torch: one thread, so that a proposal does not depend on their number
         self._threads: Callable[[], AbstractContextManager[None]] = one_thread if sampler == "gp" else nullcontext
+        self._archive: Archive | None = None
         self._running: dict[str, Any] = {}  # key -> trial that was asked for and not told
-        self._told: list[tuple[Result, list[float]]] = []
+        if objectives is not None:
+            self._archive = Archive(Objectives("Searcher 'optuna'", objectives, objectives, minimise))
 
     def prepare(self, labels: Sequence[str]) -> None:
         """Finds the objectives among the run's proxies.
@@ -111,12 +103,8 @@ class OptunaSearch(Searcher):
             ZeronasError: an objective is no proxy of the run.
         """
         super().prepare(labels)
-        for label in self._objectives:
-            if label not in labels:
-                raise ZeronasError(
-                    f"Searcher 'optuna' has the objective {shown(label)}, which is no proxy of this run."
-                    f"{did_you_mean(label, labels)}"
-                )
+        if self._chosen is not None:
+            Objectives("Searcher 'optuna'", labels, self._chosen, self._minimise)
 
     @cached_property
     def study(self) -> FixedStudy:
@@ -129,8 +117,9 @@ class OptunaSearch(Searcher):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # experimental samplers say so at every start
             sampler = _samplers()[self._sampler](seeds.integer(self.seed, "optuna") % 2**32)
-        directions = ["minimize" if label in self._minimised else "maximize" for label in self._objectives]
-        return FixedStudy(sampler, self._encoding, directions or ["maximize"])
+        # a point of the archive is to be minimised; a fitness is to be maximised
+        directions = ["maximize"] if self._archive is None else ["minimize"] * len(self._archive.objectives.labels)
+        return FixedStudy(sampler, self._encoding, directions)
 
     def _propose(self) -> Any | None:
         if self.pool.exhausted:
@@ -166,26 +155,25 @@ class OptunaSearch(Searcher):
         """Tells the study; a failed evaluation is a failed trial."""
         for result in self._heard(results):
             values = self._values(result)
-            if values is not None:
-                self._told.append((result, values))
+            if self._archive is not None:
+                self._archive.add(result)
             trial = self._running.pop(result.architecture.key, None)
             if trial is not None:
                 self.study.tell(trial, values)
 
     def _values(self, result: Result) -> list[float] | None:
-        """Returns the objectives of a result; None where one of them is a failure."""
-        scores = [result.scores.get(label) for label in self._objectives]
-        values = [score.fitness if score else -math.inf for score in scores] or [result.fitness]
-        return values if all(map(math.isfinite, values)) else None
+        """Returns the objectives of a result, or its fitness; None for a failure."""
+        if self._archive is None:
+            return [result.fitness] if math.isfinite(result.fitness) else None
+        point = self._archive.objectives.point(result)
+        return None if point is None else [float(value) for value in point]
 
     def front(self) -> list[Result] | None:
-        """Returns the study's best trials, which none dominates, in the order told."""
-        from nas.search.memory import dominating
-
-        if len(self._objectives) < 2:
+        """Returns the results that none dominates; None where there is one objective."""
+        if self._archive is None or len(self._archive.objectives.labels) < 2:
             return None
-        if not self._told:
-            return []
-        signs = [-1.0 if label in self._minimised else 1.0 for label in self._objectives]
-        above = dominating(np.array([values for _, values in self._told]) * signs)
-        return [result for (result, _), count in zip(self._told, above, strict=True) if not count]
+        return list(self._archive.members)
+
+    def notes(self) -> dict[str, Any]:
+        """Returns the objectives, where there are several, and which way they are better."""
+        return {} if self.front() is None or self._archive is None else {"objectives": self._archive.objectives.aims}

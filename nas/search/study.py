@@ -25,7 +25,7 @@ __all__ = ["Code", "FixedStudy", "JointTPE"]
 #: code: name -> value
 Code = dict[str, Value]
 
-_PRIOR = 0.1
+_PRIOR = 0.03
 
 
 class FixedStudy:

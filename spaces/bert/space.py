@@ -43,6 +43,7 @@ _LAYER_COUNTS: dict[str, tuple[str, str | int]] = {
     "dsc_layers": ("operation_type", "DSC"),
 }
 _PARAMETERS = tuple(TYPE_OF)
+_DRAWN = ("operation_type", *SIZES)
 _SHORT = {"num_operation_heads": "heads"}
 
 _FEATURES: dict[str, Feature] = {
@@ -213,12 +214,27 @@ class BertSpace(Space[BertConfig]):
         return code if all(code[name] in self.encoding.get(name, ()) for name in code) else None
 
     def _decode(self, code: Mapping[str, Value]) -> BertConfig:
-        layers = []
-        for number in range(1, int(code["layers"]) + 1):
-            parameter: Any = code[f"layer{number}.operation"]
-            sizes = (int(code[f"layer{number}.{_SHORT.get(name, name)}"]) for name in SIZES)
-            layers.append(Layer(TYPE_OF[parameter], parameter, *sizes))
-        return BertConfig(int(code["hidden_size"]), tuple(layers))
+        """Takes of each field the allowed values of all layers together that differ from the code in the fewest."""
+        wanted: Any = code["layers"]
+        others = [depth for depth in self._choices("layers") if depth != wanted]
+        depth = next((d for d in (wanted, *others) if all(self._columns(n, d) for n in _DRAWN)), wanted)
+        parameters: list[Any] = [code[f"layer{number}.operation"] for number in range(1, depth + 1)]
+        kinds = self._nearest("operation_type", tuple(TYPE_OF[parameter] for parameter in parameters))
+        for place, kind in enumerate(kinds):
+            if TYPE_OF[parameters[place]] != kind:
+                parameters[place] = self._parameters(kind)[0]
+        sizes = [
+            self._nearest(name, tuple(code[f"layer{n}.{_SHORT.get(name, name)}"] for n in range(1, depth + 1)))
+            for name in SIZES
+        ]
+        hidden: Any = code["hidden_size"]
+        return BertConfig(hidden, tuple(map(Layer, kinds, parameters, *sizes)))
+
+    def _nearest(self, name: str, column: tuple[Any, ...]) -> tuple[Any, ...]:
+        columns = self._columns(name, len(column))
+        if column in columns:
+            return column
+        return min(columns, key=lambda c: sum(a != b for a, b in zip(c, column, strict=True)), default=column)
 
     def neighbours(self, architecture: BertConfig) -> Iterator[BertConfig]:
         """Yields the distinct members with one field, the hidden size or the depth changed, in a fixed order.

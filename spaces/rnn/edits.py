@@ -13,7 +13,7 @@ from functools import partial
 
 from spaces.rnn.cell import OPERATIONS, Cell, Node, ancestors, find_problem
 
-__all__ = ["COUNTS", "EDITS", "MAX_EXTRA_NODES", "crossed", "tidy"]
+__all__ = ["COUNTS", "EDITS", "MAX_EXTRA_NODES", "crossed", "squashed", "tidy"]
 
 #: a cell has at most this many nodes beside its outputs (the generator's own bound is 14)
 MAX_EXTRA_NODES = 14
@@ -179,6 +179,13 @@ COUNTS: dict[str, Callable[[Cell], int]] = {
     "drop_node": _count_removals,
     "move_output": lambda cell: cell.states * (len(cell.nodes) - 1),
 }
+
+
+def squashed(cell: Cell, output: str) -> Cell | None:
+    """Returns the cell with a tanh on top of an output, or None where that is a node too many."""
+    below = _fresh(_recipe(cell))
+    moved = {{output: below}.get(n.name, n.name): (n.op, _renamed(n.inputs, {output: below})) for n in cell.nodes}
+    return tidy({**moved, output: ("activation_tanh", (below,))}, cell.states)
 
 
 def crossed(first: Cell, target: str, second: Cell, root: str) -> Cell | None:

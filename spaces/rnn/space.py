@@ -221,7 +221,13 @@ class RNNSpace(Space[Cell]):
         return encoding.encode(architecture, self._allowed_states())
 
     def _decode(self, code: Mapping[str, Value]) -> Cell:
-        return encoding.decode(code)
+        cell = encoding.decode(code)
+        allowed = self.rule.allowed.get("state_growth", GROWTHS)
+        for j in range(cell.states):  # random edits seldom tame a cell; squashed states do
+            if growth(cell) in allowed:
+                break
+            cell = squashed(cell, f"h_new_{j}") or cell
+        return cell
 
     def _allowed_states(self) -> tuple[int, ...]:
         states = self._states_allowed()

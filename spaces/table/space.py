@@ -15,14 +15,13 @@ from nas.core.csv_file import csv_path
 from nas.core.errors import ZeronasError
 from nas.core.options import shown, validated
 from spaces.base import Counts, Reading, Space
-from spaces.rules import Feature, Rule
+from spaces.rules import Feature, Rule, Value
 from spaces.table.architecture import Row
 from spaces.table.file import Table
 from spaces.table.probe import TableProbe
 from spaces.table.settings import Columns, Name, Names, Sentinels, Unit
 
 if TYPE_CHECKING:
-    import optuna
     import torch
 
 __all__ = ["TableSpace"]
@@ -312,19 +311,27 @@ class TableSpace(Space[Row]):
         child = parents[np.arange(len(parents)), rng.integers(2, size=len(parents))]
         return self._drawn(self._near(child, first, second), rng)
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> Row:
-        """Builds a member from suggestions named after the genes: one of the nearest.
-
-        Where several have the same genes, or there are none, the suggestion "(architecture)" chooses.
+    @property
+    def encoding(self) -> Mapping[str, tuple[Value, ...]]:
+        """The genes; where several rows have the same, or there are none, "(architecture)" chooses.
 
         Raises:
-            optuna.TrialPruned: the reduction leaves nothing.
+            ZeronasError: the reduction leaves nothing.
         """
-        import optuna
+        if not len(self._allowed):
+            raise ZeronasError(f"No architecture of the table obeys the reduction {self.rule.to_json()}; widen it.")
+        which = {"(architecture)": tuple(range(self._twins))} if self._twins > 1 else {}
+        return {**self.table.genes, **which}
 
-        chosen = [values.index(trial.suggest_categorical(name, values)) for name, values in self.table.genes.items()]
+    def encode(self, architecture: Row) -> dict[str, Value] | None:
+        """See Space: None for a row that the reduction forbids."""
+        at = self._at(architecture)
+        twins = list(self._near(self.table.codes[:, at]))
+        if at not in twins:
+            return None
+        return {**dict(architecture.genes), **({"(architecture)": twins.index(at)} if self._twins > 1 else {})}
+
+    def _decode(self, code: Mapping[str, Value]) -> Row:
+        chosen = [values.index(code[name]) for name, values in self.table.genes.items()]
         nearest = self._near(np.array(chosen, dtype=np.int32))
-        which = trial.suggest_int("(architecture)", 0, self._twins - 1) if self._twins > 1 else 0
-        if not len(nearest):
-            raise optuna.TrialPruned(f"No architecture obeys the reduction {self.rule.to_json()}.")
-        return self.table.architectures[nearest[which % len(nearest)]]
+        return self.table.architectures[nearest[int(code.get("(architecture)", 0)) % len(nearest)]]

@@ -6,7 +6,6 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-import optuna
 import pytest
 import torch
 from hypothesis import given, settings
@@ -272,7 +271,7 @@ def test_second_crossover_does_not_mix_up_names() -> None:
     )
 
 
-# Reductions and suggestions
+# Reductions
 
 
 def test_reducing_twice_keeps_both_rules() -> None:
@@ -315,22 +314,6 @@ def test_distance_by_hand() -> None:
     assert space.distance(RNN, sigmoid) == 6.0
     assert space.distance(RNN, RNN) == 0.0
     assert space.features(RNN).shape == (79,)
-
-
-def test_suggested_cells_can_be_drawn_again_from_their_parameters() -> None:
-    space = RNNSpace()
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    found = 0
-    for _ in range(300):
-        trial = study.ask()
-        try:
-            suggested = space.suggest(trial)
-        except optuna.TrialPruned:
-            continue
-        found += 1
-        assert find_problem(suggested.nodes) is None
-        assert space.suggest(optuna.trial.FixedTrial(trial.params)) == suggested
-    assert found > 30  # uniform suggestions are valid often enough for a sampler to learn
 
 
 def test_only_linear_nodes_read_x_so_every_member_can_be_built() -> None:

@@ -152,7 +152,7 @@ class StackSpace(Space[Stack]):
         found: dict[str, tuple[Value, ...]] = {"layers": depths}
         for number in range(1, max(depths) + 1):
             found.update({f"layer{number}.kind": kinds, f"layer{number}.width": widths})
-        return {**found, "residual": (0, 1)}
+        return {**found, "residual": self.rule.choices("residual", (0, 1))}
 
     def encode(self, architecture: Stack) -> dict[str, Value]:
         """See Space: layers that a stack does not have take the first of their choices."""
