@@ -120,3 +120,14 @@ def test_true_is_not_one() -> None:
     features = {"states": Feature(choices=(1, 2, 3))}
     with pytest.raises(ZeronasError, match=r"^The reduction wants states=True, but states takes one of: 1, 2, 3\.$"):
         Rule.parse({"states": True}, features, "toy")
+
+
+def test_how_far_an_architecture_is_from_what_is_allowed() -> None:
+    """128 is half of 256 away; one layer of another kind counts 1; 7 is two fifths above 5, 0 two halves below 2."""
+    rule = parse({"size": 256, "kind": ["SA"], "linears": {"min": 2, "max": 5}})
+    fits = {"size": 256, "kind": ("SA", "SA"), "linears": 2}
+    assert rule.excess(fits) == 0
+    assert rule.excess({**fits, "size": 128}) == 0.5
+    assert rule.excess({**fits, "kind": ("LT", "SA")}) == 1 and rule.excess({**fits, "kind": ("LT", "LT")}) == 2
+    assert rule.excess({**fits, "linears": 7}) == 0.4 and rule.excess({**fits, "linears": 0}) == 1
+    assert parse({"linears": {"max": 0}}).excess({"linears": 3}) == 3
