@@ -45,7 +45,7 @@ __all__ = ["BATCH", "main", "summary", "timed"]
 #: as ``zeronas search`` asks by default
 BATCH = 16
 #: seconds of processor time for the search that is slow, of one sampler on one space by one fitness
-LIMIT = 240.0
+LIMIT = 100.0
 #: a cost is that of so many evaluations before the one named
 _WINDOW = 64
 #: paired seeds, and evaluations of each

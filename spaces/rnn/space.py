@@ -13,7 +13,7 @@ from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
 from spaces.rnn import encoding
 from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell, responds
-from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, crossed, squashed, tidy
+from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, crossed, squashed
 from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
 from spaces.rnn.probe import RNNProbe
