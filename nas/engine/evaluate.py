@@ -147,8 +147,6 @@ class Task:
         if self._stacked > 1:
             probe = cast(StackingProbe, self.probe)
             return probe.observe_many(self.space, architectures, self.needs, seed, self.device)
-                self.space, architectures, self.needs, seed, self.device
-            )
         return [self.probe.observe(self.space, one, self.needs, seed, self.device) for one in architectures]
 
     @property

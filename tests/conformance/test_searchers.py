@@ -53,7 +53,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 SLOW = ("gp", "bayes by a forest", "robot", "hnas", "proxybo")  # where every member is asked for
 #: with less than a batch: for truths, or for the last of a generation
-WAITING = ("zero_cost", "evolution on truth", "local on truth", "NSGA-II", "NSGA-III", "MTF-PDNS", "SWAP-NAS")
+WAITING = (
+    "zero_cost",
+    "tpe on truth",
+    "evolution on truth",
+    "local on truth",
+    "NSGA-II",
+    "NSGA-III",
+    "MTF-PDNS",
+    "SWAP-NAS",
+)
 BUDGET = {"gp": 12}  # a Gaussian process is fitted to every trial past the tenth
 
 
