@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.search_systems.compare import AT, MOST, PAIRS, best_by_cost, seeds_of
+from experiments.search_systems.claims import CLAIMS, VERDICTS, Claim, advised, outcomes
+from experiments.search_systems.compare import AT, MOST, PAIRS, POOLS, best_by_cost, seeds_of
 from experiments.search_systems.report import better, winners
 from experiments.search_systems.scores import METRICS, PROBES, TABLES
-from experiments.search_systems.systems import SYSTEMS
+from experiments.search_systems.systems import SYSTEMS, TOPS
 from nas.engine.trials import TRUTH, Result, Trial
 from nas.search import SEARCHERS
 from proxies.base import Score
@@ -84,3 +85,47 @@ def test_the_best_is_named_with_all_that_may_be_as_good() -> None:
         "alike": system(spread + np.abs(rng.normal(0, 0.1, PAIRS)) * np.where(np.arange(PAIRS) % 2, 1, -0.9)),
     }
     assert winners(systems, AT[0]) == ["least", "alike"] or winners(systems, AT[0]) == ["alike", "least"]
+
+
+def tables(**regrets: np.ndarray) -> dict[str, Any]:
+    """Returns data in which every pool of every table has these systems."""
+    systems = {name: {**system(values), "curve": [float(values.mean())]} for name, values in regrets.items()}
+    return {table: {"pools": dict.fromkeys(POOLS, systems)} for table in TABLES}
+
+
+def test_a_claim_holds_or_is_reversed_or_neither_pool_by_pool() -> None:
+    rng = np.random.default_rng(2)
+    spread, gap = rng.uniform(5, 9, PAIRS), np.linspace(0.1, 0.2, PAIRS)
+    noise = rng.normal(0, 0.1, PAIRS)
+    data = tables(a=spread, b=spread + gap, c=spread + noise)
+    verdicts = {
+        pair: {one.verdict for one in outcomes(Claim("", *pair, AT[0]), data)}
+        for pair in (("a", "b"), ("b", "a"), ("a", "c"))
+    }
+    assert verdicts == {("a", "b"): {VERDICTS[0]}, ("a", "c"): {VERDICTS[1]}, ("b", "a"): {VERDICTS[2]}}
+    assert len(outcomes(Claim("", "a", "b", AT[0]), data)) == len(TABLES) * len(POOLS)
+
+
+def test_claims_are_of_systems_that_are_run_with_that_budget() -> None:
+    for claim in CLAIMS:
+        for name in (claim.better, claim.than):
+            assert name in TOPS or claim.at in (SYSTEMS[name].budgets or AT), claim.said
+
+
+def test_advice_is_chosen_on_other_pairs_than_it_is_told_of() -> None:
+    """Lucky is the best of the even pairs, and is told with what it does on the odd ones."""
+    even = np.arange(PAIRS) % 2 == 0
+    data = tables(random=np.full(PAIRS, 4.0), lucky=np.where(even, 1.0, 7.0), steady=np.full(PAIRS, 2.0))
+    found = advised(data, "rnn", AT[0])
+    assert found.system == "lucky"
+    assert {told[2:] for told in found.told} == {(7.0, 0.0, 4.0)}
+    assert {told[0] for told in found.told} == {"nas_bench_nlp", "mini_rnn"} and len(found.told) == 4
+
+
+def test_without_queries_a_first_choice_is_advised() -> None:
+    data = tables(random=np.full(PAIRS, 4.0), robot=np.full(PAIRS, 0.0))
+    for pools in data.values():
+        for systems in pools["pools"].values():
+            systems.update({name: {"no truth": [2.0 + i] * PAIRS} for i, name in enumerate(TOPS)})
+    found = advised(data, "bert", 0)
+    assert found.system == next(iter(TOPS)) and {told[4] for told in found.told} == {4.0}

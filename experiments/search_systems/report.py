@@ -15,6 +15,8 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from experiments.guard import guarded
+from experiments.search_systems.claims import CLAIMS, SPACES, VERDICTS, Advice, Claim, advised, outcomes
+from experiments.search_systems.claims import column as _column
 from experiments.search_systems.compare import AT, PAIRS, POOLS, RESULTS
 from experiments.search_systems.pareto import INDICATORS, METHODS
 from experiments.search_systems.scores import METRICS, PROBES, TABLES
@@ -33,6 +35,8 @@ _DRAWN = (
     *("robot", "proxybo"),
 )
 _LEVEL = 0.05
+#: space -> what its members are called
+_SPACES = {"rnn": "cells", "bert": "BERT"}
 _METHOD = {"all": "every member"}
 
 
@@ -54,6 +58,10 @@ def context(data: Mapping[str, Any]) -> dict[str, Any]:
         "probes": {name: len(probes) for name, probes in PROBES.items()},
         "tables": [_table(name, data[name]) for name in TABLES],
         "best": [_best(name, data[name]) for name in TABLES],
+        "advice": [_advice(advised(data, space, at)) for space in SPACES for at in (0, *AT)],
+        "claims": [_claim(claim, data) for claim in CLAIMS],
+        "verdicts": list(VERDICTS),
+        "pools": len(TABLES) * len(POOLS),
         "metrics": {space: ", ".join(labels) for space, labels in METRICS.items()},
         "fronts": _fronts(data["pareto"]),
         "tests": _tests(data["pareto"]),
@@ -75,10 +83,6 @@ def better(systems: Mapping[str, Any], than: str, at: int) -> dict[str, tuple[fl
     return {name: (float(told[name].mean()), p) for name, p in zip(told, corrected, strict=True)}
 
 
-def _column(system: Mapping[str, Any], at: int, value: str = "regret") -> list[float]:
-    return [row[AT.index(at)] for row in system[value]]
-
-
 def winners(systems: Mapping[str, Any], at: int) -> list[str]:
     """Returns the system of the least mean regret, and behind it those that it is not significantly better than."""
     run = {name: _column(one, at) for name, one in systems.items() if one["regret"][0][AT.index(at)] is not None}
@@ -86,6 +90,23 @@ def winners(systems: Mapping[str, Any], at: int) -> list[str]:
     first = min(means, key=lambda name: means[name])
     beaten = {name for name, (gap, p) in better(systems, first, at).items() if gap > 0 and p < _LEVEL}
     return [first, *(name for name in sorted(means, key=lambda name: means[name]) if name not in {first, *beaten})]
+
+
+def _advice(advice: Advice) -> list[str]:
+    told = [
+        f"{table}{'' if pool == 'all' else ' ' + pool}: {regret:.3g} +- {error:.2g} (random {random:.3g})"
+        for table, pool, regret, error, random in advice.told
+    ]
+    return [_SPACES[advice.space], str(advice.at), advice.system, *told]
+
+
+def _claim(claim: Claim, data: Mapping[str, Any]) -> list[str]:
+    found = outcomes(claim, data)
+    places = {
+        verdict: [f"{one.table}{'' if one.pool == 'all' else '*'}" for one in found if one.verdict == verdict]
+        for verdict in VERDICTS
+    }
+    return [claim.said, str(claim.at), *(", ".join(pools) or "none" for pools in places.values())]
 
 
 def _best(name: str, data: Mapping[str, Any]) -> list[list[str]]:
