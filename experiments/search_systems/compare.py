@@ -47,10 +47,27 @@ _BATCH = 16
 POOLS = ("all", "without its best")
 
 
+#: key -> keys and features of what is one edit away; it hangs on the space alone, and so is kept for all pools
+_AROUND: dict[str, tuple[list[str], np.ndarray]] = {}
+
+
+class _Members(BenchmarkPool):
+    """A closed pool that remembers what is around a member, for the searches that come after."""
+
+    def around(self, architecture: Any) -> tuple[list[int], np.ndarray]:
+        if architecture.key not in _AROUND:
+            near = list(self.space.neighbours(architecture))
+            features = np.array([self.space.features(one) for one in near], dtype=np.float32)  # whole numbers
+            _AROUND[architecture.key] = [one.key for one in near], features
+        keys, features = _AROUND[architecture.key]
+        return [self.index.get(key, -1) for key in keys], features
+
+
 class Pool:
     """The members of a table that are searched, those that diverged among them, and where a truth stands.
 
     Attributes:
+        closed: the pool that searches are given, anew for each.
         best: the best truth, higher is better.
         worst: what counts until a search has a truth: the worst that a member has.
     """
@@ -60,6 +77,7 @@ class Pool:
         without = {benchmark.best.key} if what == "without its best" else set()
         self.table = table
         self.members = [member.architecture for member in benchmark.members if member.key not in without]
+        self.closed = _Members(table.space, self.members)
         self.truths = [self._truth(a.key) for a in self.members]
         self.sorted = np.sort([value for value in self.truths if value > -math.inf])[::-1]
         self.best, self.worst = float(self.sorted[0]), float(self.sorted[-1])
@@ -131,7 +149,7 @@ def _run(pool: Pool, name: str, seed: int, queries: int) -> dict[str, list[float
     """Returns regret and rank, query by query, of one search."""
     system, table = SYSTEMS[name], pool.table
     labels = [*labels_of(table, system.given), *(table.views if system.views else ())]
-    closed = BenchmarkPool(table.space, pool.members)
+    closed = pool.closed.anew()
     if system.searcher == "spread":
         searcher: search.Searcher = Spread(closed, seed)
     else:
@@ -140,7 +158,8 @@ def _run(pool: Pool, name: str, seed: int, queries: int) -> dict[str, list[float
     searcher.prepare(labels)
     measures: dict[str, Measure] = {PROXIES: Known(table.scores, labels), TRUTH: TableTruth(table.benchmark)}
     members = len(pool.members)
-    results = asked(searcher, measures, {PROXIES: members, TRUTH: min(queries, members)}, _BATCH)
+    scores = min(members, max(round(system.scored * members), 2 * queries))
+    results = asked(searcher, measures, {PROXIES: scores, TRUTH: min(queries, members)}, _BATCH)
     return pool.told(best_by_cost(results))
 
 

@@ -174,10 +174,35 @@ class BenchmarkPool(Pool):
         left = np.flatnonzero(self.free)
         if not len(left):
             return None
-        distances = np.abs(self.features[left] - self.space.features(architecture)).sum(axis=1)
-        return self.members[left[int(np.argmin(distances))]]  # the first of equally near ones
+        return self.members[left[_nearest(self.features[left], self.space.features(architecture))]]
+
+    def neighbours(self, architecture: Any) -> Iterator[Any]:
+        """Yields the unvisited members nearest to what is one edit away, in a fixed order."""
+        left = np.flatnonzero(self.free)
+        if not len(left):
+            return
+        theirs, given = self.features[left], set[int]()
+        for place, features in zip(*self.around(architecture), strict=True):
+            if place < 0 or not self.free[place]:
+                place = int(left[_nearest(theirs, features)])
+            if place not in given:
+                given.add(place)
+                yield self.members[place]
+
+    def around(self, architecture: Any) -> tuple[list[int], np.ndarray]:
+        """Returns what is one edit away: its places among the members, -1 for what is none, and (n, d) features."""
+        near = list(self.space.neighbours(architecture))
+        features = np.array([self.space.features(one) for one in near]).reshape(len(near), self.features.shape[1])
+        return [self.index.get(one.key, -1) for one in near], features
 
     def sample(self, rng: np.random.Generator) -> Any | None:
         """Draws uniformly among the unvisited members."""
         left = np.flatnonzero(self.free)
         return self.members[left[rng.integers(len(left))]] if len(left) else None
+
+
+def _nearest(rows: np.ndarray, one: np.ndarray) -> int:
+    """Returns the first of the rows that are equally near, by the sum of differences."""
+    from scipy.spatial.distance import cdist  # half a second to import
+
+    return int(cdist(rows, one[None], "cityblock").argmin())
