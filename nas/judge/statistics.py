@@ -157,14 +157,18 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
     if len(a) < 3:
         return None
     rng = seeds.generator(seed, "bootstrap", len(a))
+    order = np.lexsort((b, a))  # what is drawn is then ordered by the scores, which halves the sorting
+    first_places, second_places = places(a)[order], places(b)[order]
+    back = np.argsort(order)
 
     def statistics(rows: np.ndarray) -> tuple[float, float, float]:
-        first, second, drawn = rows.T
+        counts = np.bincount(back[rows[:, 0]], minlength=len(a))
+        first, second = np.repeat(first_places, counts), np.repeat(second_places, counts)
         tau, rho = kendall(first, second), _of_places(first, second)
         # an architecture that was drawn twice makes no pair with itself
-        return tau, rho, _tie_broken(tau, first, second, _told_apart(drawn))
+        return tau, rho, _tie_broken(tau, first, second, int((len(a) ** 2 - (counts**2).sum()) // 2))
 
-    rows = np.stack([places(a), places(b), np.arange(len(a))], axis=1)
+    rows = np.arange(len(a))[:, None]
     taus, rhos, broken = bootstrap(statistics, rows, resamples, rng)
     return Agreement(
         len(a),
