@@ -15,7 +15,7 @@ from scipy.stats import wilcoxon
 
 from experiments.search_systems.compare import AT, POOLS
 from experiments.search_systems.scores import TABLES
-from experiments.search_systems.systems import TOPS
+from experiments.search_systems.systems import SYSTEMS, TOPS, overrides
 from nas import judge
 from nas.judge.effects import holm
 
@@ -107,7 +107,7 @@ class Advice:
     Attributes:
         at: queries; 0 for the proxy's first choice, of which no truth is asked.
         system: of the least regret, as a share of random search's, averaged over the space's pools, on the pairs that
-            choose.
+            choose; never a control, which nobody can take by name.
         told: (table, pool, regret, its standard error, random search's) on the other pairs; at 0 queries random
             search's is that after one query.
     """
@@ -121,7 +121,8 @@ class Advice:
 def advised(data: Mapping[str, Any], space: str, at: int) -> Advice:
     """Returns the advice for a space at 0 queries or at one of ``AT``."""
     pools = [(table, pool, data[table]["pools"][pool]) for table in SPACES[space] for pool in POOLS]
-    names = [name for name in pools[0][2] if (at or name in TOPS) and _values(pools[0][2][name], at) is not None]
+    run = [name for name in pools[0][2] if (at or name in TOPS) and _values(pools[0][2][name], at) is not None]
+    names = [name for name in run if name not in {*TOPS, *SYSTEMS} or overrides(name)]  # no control
 
     def share(name: str) -> float:
         parts = []

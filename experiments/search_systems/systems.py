@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from experiments.search_systems.scores import METRICS, Scored
 
-__all__ = ["SYSTEMS", "TOPS", "System", "labels_of"]
+__all__ = ["SYSTEMS", "TOPS", "System", "labels_of", "overrides"]
 
 #: what a system is given: the field's own metric of the space, the project's own fitness, all of ``METRICS``, or HNAS's
 #: two
@@ -74,3 +74,19 @@ def labels_of(table: Scored, given: Given) -> Sequence[str]:
         "hnas": ("grad_norm", "ntk_condition"),
     }
     return chosen[given]
+
+
+def overrides(name: str) -> str | None:
+    """Returns what a user types to take a system or a top, N being the budget; None for a control, which has no name.
+
+    The field's own metric of a space is named ``METRIC``, several proxies ``[..]``.
+    """
+    given = TOPS[name] if name in TOPS else SYSTEMS[name].given
+    proxy = {"field": "proxy=METRIC", "zeronas": "proxy=zeronas", "all": "proxy=[..]", "hnas": "proxy=[..]"}[given]
+    if name in TOPS:
+        return f"searcher=random {proxy if given != 'all' else 'proxy=rank_aggregation'} verify=N"
+    system = SYSTEMS[name]
+    if system.searcher == "spread":
+        return None
+    options = [f"searcher.{key}={value}" for key, value in system.options.items()]
+    return " ".join([f"searcher={system.searcher}", *options, proxy, "queries=N"])

@@ -12,7 +12,17 @@ import numpy as np
 from nas.core.errors import ZeronasError
 from nas.core.options import shown
 
-__all__ = ["BASELINES", "COLOURS", "draw_architecture", "literal", "regret_curves", "save", "scatter", "subplots"]
+__all__ = [
+    "BASELINES",
+    "COLOURS",
+    "draw_architecture",
+    "draw_graph",
+    "literal",
+    "regret_curves",
+    "save",
+    "scatter",
+    "subplots",
+]
 
 #: one colour per series, readable in grey and for colour-blind readers (Okabe-Ito)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -147,25 +157,24 @@ def draw_architecture(path: Path, graph: Any, title: str) -> Path:
     """Draws an architecture's graph from its sources (top) to its outputs (bottom).
 
     Args:
+        graph: as ``draw_graph``.
+    """
+    rows = _rows(graph)
+    widest = max(len(row) for row in rows.values())
+    figure, axes = subplots(width=max(4.0, 1.75 * widest + 1), height=0.95 * (max(rows) + 1) + 0.8)
+    draw_graph(axes[0, 0], graph, title)
+    return save(figure, path)
+
+
+def draw_graph(ax: Any, graph: Any, title: str) -> None:
+    """Draws an architecture's graph into axes, from its sources (top) to its outputs (bottom).
+
+    Args:
         graph: networkx.DiGraph with node attribute ``op`` and, where the order of inputs matters, edge attribute
             ``position``.
     """
-    import networkx as nx
-
-    level: dict[Any, int] = {}
-    for node in nx.topological_sort(graph):
-        level[node] = 1 + max((level[u] for u in graph.predecessors(node)), default=-1)
-    outputs = [n for n in graph if re.fullmatch(r"h_new_\d+", str(n))]
-    deepest = max(level.values())
-    rows: dict[int, list[Any]] = {}
-    for node in graph:
-        rows.setdefault(deepest if node in outputs and not list(graph.successors(node)) else level[node], []).append(
-            node
-        )
-    place = _placed(graph, rows)
-    widest = max(len(row) for row in rows.values())
-    figure, axes = subplots(width=max(4.0, 1.75 * widest + 1), height=0.95 * (deepest + 1) + 0.8)
-    ax = axes[0, 0]
+    outputs = _outputs(graph)
+    place = _placed(graph, _rows(graph))
     ax.axis("off")
     texts = {node: literal(_node_text(graph, node, node in outputs)) for node in graph}
     for u, v, data in graph.edges(data=True):
@@ -202,7 +211,25 @@ def draw_architecture(path: Path, graph: Any, title: str) -> Path:
     ax.set_xlim(min(xs) - 0.6, max(xs) + 0.6)
     ax.set_ylim(min(ys) - 0.5, max(ys) + 0.5)
     ax.set_title(title, fontsize=11)
-    return save(figure, path)
+
+
+def _outputs(graph: Any) -> list[Any]:
+    return [n for n in graph if re.fullmatch(r"h_new_\d+", str(n))]
+
+
+def _rows(graph: Any) -> dict[int, list[Any]]:
+    """Returns the nodes row by row, sources in row 0 and outputs that nothing reads in the last."""
+    import networkx as nx
+
+    level: dict[Any, int] = {}
+    for node in nx.topological_sort(graph):
+        level[node] = 1 + max((level[u] for u in graph.predecessors(node)), default=-1)
+    outputs, deepest = _outputs(graph), max(level.values())
+    rows: dict[int, list[Any]] = {}
+    for node in graph:
+        last = node in outputs and not list(graph.successors(node))
+        rows.setdefault(deepest if last else level[node], []).append(node)
+    return rows
 
 
 def _node_text(graph: Any, node: Any, output: bool) -> str:
