@@ -18,7 +18,11 @@ from experiments.proxies.survival import SEEDS as SURVIVED
 from experiments.queries import report as queries
 from experiments.queries.main_job import METHODS, SEEDS
 from experiments.queries.pools import RESULTS as QUERIES
+from experiments.search_systems.claims import CLAIMS, SPACES, VERDICTS, advised, outcomes
+from experiments.search_systems.compare import AT
 from experiments.search_systems.compare import RESULTS as SYSTEMS
+from experiments.search_systems.scores import METRICS, TABLES
+from experiments.search_systems.systems import overrides
 from nas import judge
 from nas.judge.noise import Noise
 from nas.truth import benchmarks
@@ -334,6 +338,55 @@ def test_what_searches_of_several_objectives_come_to() -> None:
         f"({hypervolume('nas_bench_nlp', 'mtf_pdns')} and {hypervolume('nas_bench_nlp', 'nsga2')} against "
         f"{hypervolume('nas_bench_nlp', 'random')}, by hidden covariance and parameters)"
     ) in TEXT
+
+
+def systems() -> dict[str, Any]:
+    return {name: read(SYSTEMS / f"{name}.json") for name in TABLES}
+
+
+def advice_rows() -> list[str]:
+    """For each budget what to take on cells and on BERT, and what it comes to on the public table of the space."""
+    data, rows = systems(), []
+    for at in (0, *AT):
+        cells = [str(at)]
+        for space, (public, _) in SPACES.items():
+            advice = advised(data, space, at)
+            regret, error, random = next(told[2:] for told in advice.told if told[:2] == (public, "all"))
+            typed = overrides(advice.system)
+            assert typed is not None
+            typed = typed.replace("METRIC", METRICS[space][0]).replace("verify=N" if at == 0 else "no", "verify=1")
+            cells.append(f"`{typed}`: {short(regret, 3)} +- {short(error, 3)} ({short(random, 3)})")
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def claims_sentence() -> str:
+    """How many of the claims hold, and in how many pools."""
+    data = systems()
+    found = [[one.verdict for one in outcomes(claim, data)] for claim in CLAIMS]
+    holds, _, against = (sum(verdicts.count(one) for verdicts in found) for one in VERDICTS)
+    mostly = sum(verdicts.count(VERDICTS[0]) > len(verdicts) / 2 for verdicts in found)
+    return (
+        f"Of {len(CLAIMS)} published claims that can be asked of these tables, {mostly} hold in most of the "
+        f"{len(found[0])} pools; over all claims and pools {holds} of {sum(map(len, found))} comparisons go the way "
+        f"that was published, {against} the other way, and the rest show no significant difference"
+    )
+
+
+def test_which_system_to_take() -> None:
+    for sentence in (*advice_rows(), claims_sentence()):
+        assert sentence in TEXT
+    data = systems()
+    found = {(claim.better, claim.than): [one.verdict for one in outcomes(claim, data)] for claim in CLAIMS}
+    robot = found["robot", "top by the field's metric"]
+    assert f"behind the plain order of one good metric in {NUMBERS[robot.count(VERDICTS[2])]} pools and ahead" in TEXT
+    assert VERDICTS[0] not in robot and "ahead of it in none" in TEXT
+    assert set(found["proxybo", "optuna gp"]) == {VERDICTS[0]}
+    assert found["zero_cost", "ageing evolution"].count(VERDICTS[0]) == 6
+    assert (
+        "ProxyBO's over plain Bayesian optimisation in all eight pools, and Zero-Cost-NAS's over plain evolution in six"
+        in TEXT
+    )
 
 
 def test_the_pilots_figures() -> None:

@@ -16,6 +16,10 @@ from experiments.proxies import report as proxies
 from experiments.proxies.published import PUBLISHED, SOURCES
 from experiments.proxies.variation import FINALISTS
 from experiments.queries import report as queries
+from experiments.search_systems import report as systems
+from experiments.search_systems.claims import CLAIMS
+from experiments.search_systems.compare import AT, PAIRS, POOLS
+from experiments.search_systems.scores import PROBES, TABLES
 
 #: what prose may say with digits: names, and the level of the intervals
 NAMES = ("ACL 2023", "95%", "float32", "float64")
@@ -84,6 +88,14 @@ def test_the_minis(monkeypatch: pytest.MonkeyPatch) -> None:
     assert typed_in(mini.report, data, allowed) == []
 
 
+def test_the_systems() -> None:
+    """Beside names, what stays is what the code sets: budgets, pairs, initialisations, levels."""
+    settings = {*map(str, AT), str(PAIRS), str(len(TABLES) * len(POOLS)), "nsga2", "nsga3", "(1.05,", "1.05).", ".05)."}
+    settings |= {f"{len(probes)}{mark}" for probes in PROBES.values() for mark in ",."}
+    settings |= {word for claim in CLAIMS for word in claim.said.split() if re.search(r"\d", word)}
+    assert set(typed_in(systems.report, systems.read_data(), NAMES)) <= settings
+
+
 def test_the_proxies() -> None:
     data = proxies.read_data()
     claims = [claim for table in PUBLISHED.values() for said, _ in table.values() for claim in said]
@@ -111,7 +123,7 @@ def test_a_number_typed_into_the_prose_is_found() -> None:
     assert typed_in(report, data, []) == [".94", "491"]
 
 
-@pytest.mark.parametrize("module", [mini, paper, proxies, queries])
+@pytest.mark.parametrize("module", [mini, paper, proxies, queries, systems])
 def test_the_committed_report_is_what_the_committed_numbers_give(module: Any) -> None:
     assert module.report(module.read_data()) == (module.RESULTS / "report.md").read_text(encoding="utf-8")
 

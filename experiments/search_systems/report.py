@@ -94,7 +94,7 @@ def winners(systems: Mapping[str, Any], at: int) -> list[str]:
 
 def _advice(advice: Advice) -> list[str]:
     told = [
-        f"{table}{'' if pool == 'all' else ' ' + pool}: {regret:.3g} +- {error:.2g} (random {random:.3g})"
+        f"{table}{'' if pool == 'all' else ' ' + pool}: {_around(regret, error)} (random {random:.3g})"
         for table, pool, regret, error, random in advice.told
     ]
     return [_SPACES[advice.space], str(advice.at), advice.system, *told]
@@ -109,6 +109,11 @@ def _claim(claim: Claim, data: Mapping[str, Any]) -> list[str]:
     return [claim.said, str(claim.at), *(", ".join(pools) or "none" for pools in places.values())]
 
 
+def _around(mean: float, error: float) -> str:
+    """Returns a mean and its standard error; what the sum of equal numbers is rounded by is no error."""
+    return f"{mean:.3g} +- {0.0 if error < 1e-12 * abs(mean) else error:.2g}"
+
+
 def _best(name: str, data: Mapping[str, Any]) -> list[list[str]]:
     rows = []
     for what in POOLS:
@@ -116,7 +121,7 @@ def _best(name: str, data: Mapping[str, Any]) -> list[list[str]]:
         for at in AT:
             first, *others = winners(systems, at)
             mean, _, error = judge.mean_and_error(_column(systems[first], at))
-            rows.append([name, what, str(at), first, f"{mean:.3g} +- {error:.2g}", ", ".join(others) or "none"])
+            rows.append([name, what, str(at), first, _around(mean, error), "; ".join(others) or "none"])
     return rows
 
 
@@ -144,7 +149,7 @@ def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
         cells = [name]
         if "no truth" in one:
             mean, _, error = judge.mean_and_error(one["no truth"])
-            cells.append(f"{mean:.3g} +- {error:.2g}")
+            cells.append(_around(mean, error))
         else:
             cells.append("")
         for place, at in enumerate(AT):
@@ -157,7 +162,7 @@ def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
                 _mark(against_random[place].get(name), "r"),
                 _mark(against_top[place].get(name), "t"),
             ]
-            cells.append(f"{mean:.3g} +- {error:.2g} / {rank:.1f} +- {around:.1f} {''.join(marks)}".strip())
+            cells.append(f"{_around(mean, error)} / {rank:.1f} +- {around:.1f} {''.join(marks)}".strip())
         rows.append(cells)
     return rows
 
@@ -208,9 +213,8 @@ def figure(data: Mapping[str, Any], path: Path) -> None:
                 if "curve" not in systems[system]:
                     ran = [n for n in AT if systems[system]["regret"][0][AT.index(n)] is not None]
                     ends = [float(np.mean(_column(systems[system], n))) for n in ran]
-                    ax.plot(
-                        ran, ends, "o:", color=plots.COLOURS[place % len(plots.COLOURS)], markersize=4, label=system
-                    )
+                    colour, style = ("#444444", "s:") if system == "robot" else ("#444444", "^:")
+                    ax.plot(ran, ends, style, color=colour, markersize=5, label=system)
                     continue
                 curve, error = np.array(systems[system]["curve"]), np.array(systems[system]["error"])
                 queries = np.arange(1, len(curve) + 1)
