@@ -59,6 +59,7 @@ __all__ = [
     "EvolveSettings",
     "Executor",
     "ExportSettings",
+    "PageSettings",
     "RankSettings",
     "ReduceSettings",
     "RunFolder",
@@ -285,6 +286,16 @@ class ExportSettings:
     fresh: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """``zeronas report``; see ``conf/report.yaml``."""
+
+    command: ClassVar[str] = "report"
+
+    runs: tuple[Folder, ...]
+    file: Folder | None = None
+
+
 K = TypeVar(
     "K",
     SearchSettings,
@@ -295,6 +306,7 @@ K = TypeVar(
     TrainSettings,
     CompareSettings,
     ExportSettings,
+    PageSettings,
 )
 S = TypeVar("S", bound=SharedSettings, covariant=True)
 Q = TypeVar("Q", bound=SharedSettings)

@@ -137,6 +137,8 @@ BAD = [
     (("export-study",), "export-study needs run folders, but none were given"),
     (("export-study", "nothing"), "There is no run folder 'nothing'."),
     (("export-study", "a", "b"), "export-study was given 2 runs; name the file for them with file=FILE."),
+    (("report",), "report needs run folders, but none were given"),
+    (("report", "nothing"), "There is no run folder 'nothing'."),
     (("list", "prox"), "Unknown kind 'prox'. Did you mean 'proxies'?"),
     (("score",), "An architecture is needed: arch=FILE with its JSON, a run folder, a key of a table, or one of RNN"),
     (("score", "arch=rnn-00000000000000000000"), "No table at hand holds the architecture 'rnn-0000"),

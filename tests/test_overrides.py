@@ -31,7 +31,7 @@ from nas.core import folders
 from nas.engine.journal import Journal
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study")
+COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report")
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -45,6 +45,7 @@ BASE = {
     "evolve_proxy": [*_TINY, "benchmark=mini_rnn", "baselines=[]", "chain=0"],
     "compare": ["runs=[nothing]"],
     "export_study": ["runs=[nothing]"],
+    "report": ["runs=[nothing]"],
 }
 #: keys that the composition lacks and people type
 EXTRA = {
@@ -56,6 +57,7 @@ EXTRA = {
     "evolve_proxy": ["reduction.nodes"],
     "compare": [],
     "export_study": [],
+    "report": [],
 }
 #: a search that asks for truths, and what of its keys the others do not have
 SURROGATE = ["searcher=bayes", "benchmark=mini_rnn", "queries=3", "verify=1"]
@@ -154,7 +156,7 @@ def test_generated_overrides(
         base = compose(config_name=command, overrides=[*map(opened, BASE[command]), *(SURROGATE if group else [])])
     run = importlib.import_module(f"experiments.commands.{command}").run
     assert ended(lambda: reported(run, base)) == (
-        2 if command in ("compare", "export_study") else 0
+        2 if command in ("compare", "export_study", "report") else 0
     )  # there is no such run
     wrong = []
     made = generated(command, plain(base))

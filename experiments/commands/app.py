@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.composition import composition_sentence
 from nas.core.errors import ZeronasError, sentence
+from nas.core.files import commanded
 from nas.core.registry import configurations
 from nas.engine.evaluate import Task
 
@@ -84,6 +86,8 @@ def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[
     """Returns the hydra app that composes ``conf/NAME.yaml`` from the command line and runs a command with it."""
 
     def job(config: DictConfig) -> None:
+        name = config_name.replace("_", "-")
+        commanded(shlex.join(["zeronas", name, *HydraConfig.get().overrides.task]))
         reported(run, config)
 
     app: Callable[[], None] = hydra.main(config_path="pkg://conf", config_name=config_name, version_base="1.3")(job)

@@ -16,6 +16,7 @@ from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.folders import made_folder
 from nas.report.compare import compare, lines, read_run
+from nas.report.page import PAGE, write_page
 from nas.settings import CompareSettings, read
 
 __all__ = ["folders_of", "main", "positional", "run"]
@@ -35,8 +36,10 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     digest = hashlib.sha256("\n".join(map(str, folders)).encode()).hexdigest()[:8]
     folder = made_folder(given.run.path(f"compare-{len(runs)}-{digest}"))
     results = compare(runs, folder)
+    write_page(folders, folder / PAGE)
     print("\n".join(lines(results)))
-    print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(results['plots']) or 'no plots'})")
+    made = ", ".join(results["plots"]) or "no plots"
+    print(f"folder: {folder} (report.html, summary.md, table.csv, results.json, {made})")
     return results
 
 

@@ -56,7 +56,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         print(text)
     for text in [*samples_lines(results), *ranked_line(results)]:
         print(text)
-    print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} (summary.md, table.csv, results.json, plots)")
+    files = "report.html, summary.md, table.csv, results.json, plots"
+    print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} ({files})")
     return results
 
 

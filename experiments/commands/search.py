@@ -72,7 +72,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         truth_seconds, notes = seconds.get(TRUTH, 0.0), searcher.notes()
         answers = report(folder, settings, rows, asked, pool, wall, note, truth_seconds, gate, notes, searcher.front())
     print("\n".join(answer(answers)) + prepared(task))
-    print(f"folder: {folder} (summary.md, table.csv, results.json, {', '.join(answers['plots']) or 'no plots'})")
+    made = ", ".join(answers["plots"]) or "no plots"
+    print(f"folder: {folder} (report.html, summary.md, table.csv, results.json, {made})")
     if answers["found"] is not None:
         print(f"drawing: {folder / 'architecture.png'}")
     return answers

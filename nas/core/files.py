@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +19,17 @@ from typing import Any, BinaryIO
 from nas import __version__
 from nas.core.errors import ZeronasError
 
-__all__ = ["number", "plain", "replacing", "versions", "write_csv", "write_json", "write_text"]
+__all__ = [
+    "command_line",
+    "commanded",
+    "number",
+    "plain",
+    "replacing",
+    "versions",
+    "write_csv",
+    "write_json",
+    "write_text",
+]
 
 
 @contextmanager
@@ -92,6 +103,20 @@ def number(value: float | None, digits: int = 4) -> str:
     if abs(value) >= 10**digits:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+#: the command line that this process, or this job of a sweep, carries out; "" where Python code called a command
+_COMMAND: ContextVar[str] = ContextVar("command", default="")
+
+
+def commanded(command: str) -> None:
+    """Notes down the command line that what follows carries out."""
+    _COMMAND.set(command)
+
+
+def command_line() -> str:
+    """Returns the command line that made a result, "" where there was none."""
+    return _COMMAND.get()
 
 
 def versions() -> dict[str, str]:

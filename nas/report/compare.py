@@ -17,7 +17,7 @@ from nas.core.options import shown
 from nas.report import plots
 from nas.report.tables import markdown_table, mean_and_error, text_table
 
-__all__ = ["compare", "lines", "read_run"]
+__all__ = ["baselines", "collated", "compare", "lines", "ordered", "read_run", "tables"]
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -49,9 +49,33 @@ def read_run(folder: Path) -> dict[str, Any]:
 def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     """Writes summary.md, table.csv (one row a run), results.json and plots; returns what results.json holds.
 
+    Raises:
+        ZeronasError: two runs are of the same method and seed, or the folder cannot be written.
+    """
+    results, methods, names = _grouped(runs)
+    write_csv(folder / "table.csv", *_table(runs, names))
+    results["plots"] = _plots(folder, methods, results)
+    write_json(folder / "results.json", results)
+    write_text(folder / "summary.md", _summary(results))
+    return results
+
+
+def collated(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what the runs of each method found, over seeds.
+
     Runs that differ in their seed alone form one method. Regret is in the benchmark's unit; standard errors are over
     seeds. Methods on different benchmarks are tabulated apart.
+
+    Raises:
+        ZeronasError: two runs are of the same method and seed.
     """
+    return _grouped(runs)[0]
+
+
+def _grouped(
+    runs: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, Any], dict[str, list[Mapping[str, Any]]], list[str]]:
+    """Returns results, method -> its runs, and the method of every run."""
     seen: dict[str, str] = {}
     methods: dict[str, list[Mapping[str, Any]]] = {}
     names = _names(runs)
@@ -68,11 +92,7 @@ def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
         "runs": [run["folder"] for run in runs],
         "methods": {name: _method(group) for name, group in methods.items()},
     }
-    write_csv(folder / "table.csv", *_table(runs, names))
-    results["plots"] = _plots(folder, methods, results)
-    write_json(folder / "results.json", results)
-    write_text(folder / "summary.md", _summary(results))
-    return results
+    return results, methods, names
 
 
 def _names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -222,14 +242,15 @@ def _table(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[lis
     return header, rows
 
 
-def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Returns (name, method), best mean regret first, those without one last."""
     return sorted(results["methods"].items(), key=lambda item: item[1].get("regret", {"mean": float("inf")})["mean"])
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Returns the comparison as lines of text, best mean regret first, one table per benchmark."""
     out: list[str] = []
-    for title, header, rows in _tables(results):
+    for title, header, rows in tables(results):
         out += [*([title] if title else []), *text_table(header, rows)]
     return out
 
@@ -242,7 +263,7 @@ _HEADER = [
 _REPORTED = ["reported: mean +- s.e."]
 
 
-def _tables(results: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(results: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """Returns title, header and rows of the table of every benchmark."""
     found = []
     for benchmark in _benchmarks(results):
@@ -250,7 +271,7 @@ def _tables(results: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[
         apart = any(
             "reported" in m for m in results["methods"].values() if (m["benchmark"] or {}).get("name") == benchmark
         )
-        for name, m in _ordered(results):
+        for name, m in ordered(results):
             of = m["benchmark"] or {}
             if of.get("name") != benchmark:
                 continue
@@ -282,12 +303,12 @@ def _benchmarks(results: Mapping[str, Any]) -> list[str | None]:
 
 
 def _summary(results: Mapping[str, Any]) -> str:
-    tables = "\n\n".join(
+    parts = "\n\n".join(
         "\n".join([*([title, ""] if title else []), *markdown_table(header, rows)])
-        for title, header, rows in _tables(results)
+        for title, header, rows in tables(results)
     )
     return (
-        f"# {len(results['runs'])} searches compared\n\n{tables}\n\n"
+        f"# {len(results['runs'])} searches compared\n\n{parts}\n\n"
         "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
         "rank 1 is the best. s.e.: standard error over the seeds that found an architecture with a truth. "
         "Regret of random search: its exact "
@@ -301,7 +322,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
     made = []
     for benchmark in _benchmarks(results):
         shown = [
-            (n, m) for n, m in _ordered(results) if (m["benchmark"] or {}).get("name") == benchmark and "regret" in m
+            (n, m) for n, m in ordered(results) if (m["benchmark"] or {}).get("name") == benchmark and "regret" in m
         ]
         if not shown:
             continue
@@ -329,7 +350,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
         curves = {n: m["curve"] for n, m in shown if "curve" in m}
         if curves:
             errors = {n: m["curve_error"] for n, m in shown if "curve" in m}
-            both = {**curves, **_baselines(shown)}
+            both = {**curves, **baselines(shown)}
             path = folder / f"regret_{benchmark}.png"
             made.append(
                 plots.regret_curves(
@@ -339,7 +360,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
     return made
 
 
-def _baselines(shown: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, list[float]]:
+def baselines(shown: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, list[float]]:
     """Returns the curves of random search and of the largest by parameters, once for every pool they differ on."""
     found: dict[str, list[float]] = {}
     for key, label in zip(("random_curve", "parameters_curve"), plots.BASELINES, strict=True):

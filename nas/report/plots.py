@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,17 @@ import numpy as np
 
 from nas.core.errors import ZeronasError
 from nas.core.options import shown
+from nas.report.layout import laid_out
 
 __all__ = [
     "BASELINES",
     "COLOURS",
     "draw_architecture",
+<<<<<<< HEAD
     "draw_graph",
+=======
+    "linear_within",
+>>>>>>> 7d9a45c (Every search, ranking and comparison writes a page, and zeronas report makes one of several runs)
     "literal",
     "regret_curves",
     "save",
@@ -29,17 +34,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 #: labels of curves that are baselines, drawn dashed
 BASELINES = ("random search (expected)", "parameters, largest first")
-
-_LABELS = {
-    "source": "",
-    "linear": "linear",
-    "blend": "blend",
-    "elementwise_prod": "\u00d7",  # times sign
-    "elementwise_sum": "+",
-    "activation_tanh": "tanh",
-    "activation_sigm": "sigmoid",
-    "activation_leaky_relu": "leaky ReLU",
-}
 
 
 def subplots(columns: int = 1, rows: int = 1, width: float = 6.4, height: float = 4.6) -> tuple[Any, np.ndarray]:
@@ -73,9 +67,12 @@ def save(figure: Any, path: Path) -> Path:
     return path
 
 
-def _wide(values: np.ndarray) -> bool:
+def linear_within(values: np.ndarray) -> float | None:
+    """Returns how far a symmetric log axis is linear for values that span many decades, None where it needs no log."""
     sizes = np.abs(values[values != 0])
-    return len(sizes) > 2 and float(sizes.max() / np.quantile(sizes, 0.05)) > 300
+    if len(sizes) < 3 or float(sizes.max() / np.quantile(sizes, 0.05)) <= 300:
+        return None
+    return float(np.quantile(sizes, 0.02))
 
 
 def scatter(
@@ -98,8 +95,8 @@ def scatter(
     ax = axes[0, 0]
     x, y = np.asarray(scores, dtype=float), np.asarray(truth, dtype=float)
     ax.scatter(x, y, s=9, alpha=0.45, linewidths=0, color=COLOURS[0])
-    if _wide(x):
-        ax.set_xscale("symlog", linthresh=float(np.quantile(np.abs(x[x != 0]), 0.02)))
+    if (within := linear_within(x)) is not None:
+        ax.set_xscale("symlog", linthresh=within)
     for (label, (at, value)), marker in zip((marked or {}).items(), "*D^v", strict=False):
         ax.scatter([at], [value], s=130, marker=marker, color=COLOURS[1], edgecolors="black", zorder=3, label=label)
     if marked:
@@ -173,11 +170,19 @@ def draw_graph(ax: Any, graph: Any, title: str) -> None:
         graph: networkx.DiGraph with node attribute ``op`` and, where the order of inputs matters, edge attribute
             ``position``.
     """
+<<<<<<< HEAD
     outputs = _outputs(graph)
     place = _placed(graph, _rows(graph))
+=======
+    drawn = laid_out(graph)
+    place = drawn.place
+    rows = Counter(y for _, y in place.values())
+    figure, axes = subplots(width=max(4.0, 1.75 * max(rows.values()) + 1), height=0.95 * len(rows) + 0.8)
+    ax = axes[0, 0]
+>>>>>>> 7d9a45c (Every search, ranking and comparison writes a page, and zeronas report makes one of several runs)
     ax.axis("off")
-    texts = {node: literal(_node_text(graph, node, node in outputs)) for node in graph}
-    for u, v, data in graph.edges(data=True):
+    texts = {node: literal(text) for node, text in drawn.texts.items()}
+    for u, v in graph.edges:
         skips = abs(place[u][1] - place[v][1]) > 1
         bend = 0.22 if skips and abs(place[u][0] - place[v][0]) < 0.4 else 0.0
         ax.annotate(
@@ -192,12 +197,11 @@ def draw_graph(ax: Any, graph: Any, title: str) -> None:
                 "connectionstyle": f"arc3,rad={bend}",
             },
         )
-        if graph.nodes[v].get("op") == "blend":
+        if (u, v) in drawn.marks:
             (x0, y0), (x1, y1) = place[u], place[v]
-            ax.text(x0 + 0.68 * (x1 - x0), y0 + 0.68 * (y1 - y0), str(data["position"]), fontsize=8, color=COLOURS[1])
+            ax.text(x0 + 0.68 * (x1 - x0), y0 + 0.68 * (y1 - y0), drawn.marks[u, v], fontsize=8, color=COLOURS[1])
     for node, (x, y) in place.items():
-        source = graph.in_degree(node) == 0
-        fill = "#E8F1F8" if source else "#FBE6D6" if node in outputs else "#FFFFFF"
+        fill = "#E8F1F8" if node in drawn.sources else "#FBE6D6" if node in drawn.outputs else "#FFFFFF"
         ax.text(
             x,
             y,
@@ -211,6 +215,7 @@ def draw_graph(ax: Any, graph: Any, title: str) -> None:
     ax.set_xlim(min(xs) - 0.6, max(xs) + 0.6)
     ax.set_ylim(min(ys) - 0.5, max(ys) + 0.5)
     ax.set_title(title, fontsize=11)
+<<<<<<< HEAD
 
 
 def _outputs(graph: Any) -> list[Any]:
@@ -259,3 +264,6 @@ def _placed(graph: Any, rows: Mapping[int, list[Any]]) -> dict[Any, tuple[float,
     return {
         node: (order[node] + shift * (-1) ** (depth + 1), -float(depth)) for depth, row in rows.items() for node in row
     }
+=======
+    return save(figure, path)
+>>>>>>> 7d9a45c (Every search, ranking and comparison writes a page, and zeronas report makes one of several runs)

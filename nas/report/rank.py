@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas import judge
-from nas.core.files import number, versions, write_csv, write_json, write_text
+from nas.core.files import command_line, number, versions, write_csv, write_json, write_text
 from nas.engine.evaluate import Evaluation
 from nas.judge.noise import Noise, ceiling
 from nas.judge.pairs import within
@@ -20,6 +20,7 @@ from nas.judge.ranking import UNSIZED, Ranking, rankings
 from nas.judge.variation import variation_index
 from nas.report import plots, scrutiny
 from nas.report.apart import ranked_apart, ranked_line
+from nas.report.page import PAGE, write_page
 from nas.report.selection import curve_lines, curve_plot, curve_sections, curves
 from nas.report.tables import estimate, failures, markdown_table, text_table
 from nas.settings import RankSettings, Settings
@@ -97,6 +98,7 @@ def report(
         "reported": ranked_apart(benchmark, [member.key for member in members], columns),
         "selection": curves(columns, truth, benchmark.sign, resamples),
         "seconds": {"wall": wall, "scoring": sum(e.seconds for e in evaluations)},
+        "command_line": command_line(),
         "config": settings.config,
         "versions": versions(),
     }
@@ -105,6 +107,7 @@ def report(
     results["plots"] += [path.name for path in curve_plot(folder, results["selection"], _order(results), title)]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", "\n".join(_summary(results)) + "\n")
+    write_page([folder], folder / PAGE)
     return results
 
 

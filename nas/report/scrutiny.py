@@ -16,7 +16,7 @@ from nas.judge.top import SIZE, top
 from nas.report.tables import estimate, markdown_table, point, text_table
 from spaces.base import Space
 
-__all__ = ["facts", "learn", "lines", "lot", "reference_line", "section"]
+__all__ = ["facts", "learn", "lines", "lot", "reference_line", "section", "table"]
 
 #: a cell of a proxy, from its part of results.json
 Cell = Callable[[Mapping[str, Any]], str]
@@ -151,6 +151,15 @@ def lines(results: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
     return [title, *text_table(header, rows, range(1, len(header)))]
 
 
+def table(results: Mapping[str, Any], labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Returns header and rows with intervals, a row a proxy, the last one by lot.
+
+    Args:
+        labels: in the order of the rows.
+    """
+    return _rows(results, labels, _CELLS)
+
+
 def section(results: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
     """Returns the section of summary.md: what it is, the table, why there is no value, the learned reference."""
     undefined = [
@@ -175,7 +184,7 @@ def section(results: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
         "that diverged are last. *By lot* is as many at random. Few architectures decide here; the next section has "
         "intervals.",
         "",
-        *markdown_table(*_rows(results, labels, _CELLS)),
+        *markdown_table(*table(results, labels)),
         *(["", *undefined] if undefined else []),
         "",
         f"- {reference_line(results)}",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nas.core import seeds
-from nas.core.files import number, versions, write_csv, write_json, write_text
+from nas.core.files import command_line, number, versions, write_csv, write_json, write_text
 from nas.engine.gate import Gate
 from nas.engine.pools import BenchmarkPool, Pool
 from nas.engine.trials import Result
@@ -20,6 +20,7 @@ from nas.judge.outcome import Asked, Rated, Regrets, agreements, best_reachable,
 from nas.report import plots
 from nas.report.apart import about_reported, cost_lines, costs, kept_apart, named, reported_lines
 from nas.report.course import course, course_lines, course_plot, course_section
+from nas.report.page import PAGE, write_page
 from nas.report.pareto import FILES, pareto, pareto_lines, pareto_plot, write_pareto
 from nas.report.queries import cost, counted, diverged, how_chosen, partial, queries_line, query_row, query_table
 from nas.report.tables import estimate, markdown_table
@@ -101,6 +102,7 @@ def report(
             "truth": truth_seconds,
             "scoring": sum(s.evaluation.seconds for s in scored),
         },
+        "command_line": command_line(),
         "config": settings.config,
         "versions": versions(),
     }
@@ -113,6 +115,7 @@ def report(
         results["plots"] += [path.name for path in made]
     write_json(folder / "results.json", results)
     write_text(folder / "summary.md", summary(results))
+    write_page([folder], folder / PAGE)
     return results
 
 
