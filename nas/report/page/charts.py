@@ -30,7 +30,6 @@ def points(run: Run, name: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
         "failure": [place[row.failure] for row in run.rows],
         "reasons": reasons,
         "unit": unit(run),
-        "higher": _higher(run),
         "fitness": run.fitness,
         "drawn": drawn,
     }
@@ -38,18 +37,14 @@ def points(run: Run, name: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
 
 def unit(run: Run) -> str:
     """Returns the unit of the truth, "" where there is none."""
-    of = run.results["noise"] if run.results["command"] == "rank" else run.results["benchmark"] or {}
+    of = run.results["noise"] if run.results["command"] == "rank" else run.benchmark
     return str(of.get("unit", ""))
 
 
 def metric(run: Run) -> str:
     """Returns what the truth measures."""
-    of = run.results if run.results["command"] == "rank" else run.results["benchmark"] or {}
+    of = run.results if run.results["command"] == "rank" else run.benchmark
     return str(of.get("metric", "truth"))
-
-
-def _higher(run: Run) -> bool | None:
-    return None if run.results["command"] == "rank" else (run.results["benchmark"] or {}).get("higher_is_better")
 
 
 def scatter(run: Run, place: int, label: str) -> dict[str, Any] | None:
@@ -64,7 +59,7 @@ def scatter(run: Run, place: int, label: str) -> dict[str, Any] | None:
         return None
     search = results["command"] == "search"
     found = (results["found"] or {}) if search else {}
-    deviation = (results["benchmark"] or {}).get("noise") if search else results["noise"]["standard_deviation"]
+    deviation = run.benchmark.get("noise") if search else results["noise"]["standard_deviation"]
     middle = found.get("truth") if search else float(np.median([row.truth for row in both if row.truth is not None]))
     band = None
     if deviation is not None and middle is not None:
@@ -81,7 +76,8 @@ def scatter(run: Run, place: int, label: str) -> dict[str, Any] | None:
         "label": label,
         "count": len(both),
         "x": {"label": f"{label} (higher is better)", "within": within},
-        "y": {"label": f"{metric(run)} ({unit(run)})"},
+        "y": {"label": f"truth ({unit(run)})"},
+        "metric": metric(run),
         "band": band,
         "found": found.get("key"),
     }

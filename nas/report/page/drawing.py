@@ -32,7 +32,7 @@ def space_of(run: Run) -> Space[Any] | None:
 def drawings(run: Run, space: Space[Any] | None) -> dict[str, dict[str, Any]]:
     """Returns key -> drawing of the run's best architectures by truth, as far as its table tells what they are."""
     known = [row for row in run.rows if row.architecture and row.truth is not None]
-    known.sort(key=lambda row: row.truth or 0.0, reverse=bool((run.results["benchmark"] or {}).get("higher_is_better")))
+    known.sort(key=lambda row: row.truth or 0.0, reverse=bool(run.benchmark.get("higher_is_better")))
     drawn = {row.key: drawing(space, json.loads(row.architecture)) for row in known[:DRAWN]}
     return {key: one for key, one in drawn.items() if one is not None}
 

@@ -71,6 +71,11 @@ class Run:
         return list(self.results["proxies"])
 
     @property
+    def benchmark(self) -> Mapping[str, Any]:
+        """What a search tells of its benchmark; a ranking tells it elsewhere, and without one it is empty."""
+        return (self.results["benchmark"] or {}) if self.results["command"] == "search" else {}
+
+    @property
     def fitness(self) -> str:
         """The proxy that comes first: what was searched by, or the one that ranks best."""
         return str(self.results["fitness"]) if self.results["command"] == "search" else self.labels[0]

@@ -115,7 +115,7 @@ def _view(run: Run, name: str, place: int, file: Path) -> dict[str, Any]:
         "config": json.dumps(results["config"], indent=1, ensure_ascii=False),
         "versions": results["versions"],
         "checksums": run.checksums,
-        "caveat": (results["benchmark"] or {}).get("caveat") if search else results["caveat"],
+        "caveat": run.benchmark.get("caveat") if search else results["caveat"],
         "seconds": results["seconds"],
         "beside": beside,
         "unit": charts.unit(run),
