@@ -141,7 +141,7 @@ def _run(folder: Path, results: Mapping[str, Any]) -> Run:
             yield row
 
     try:
-        kept = heapq.nlargest(MOST, counted(), key=matter)
+        kept = heapq.nlargest(MOST, counted(), key=matter) if path.exists() else []  # a comparison needs no tables
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise ZeronasError(f"'{path}' cannot be read ({error}); run it again.") from None
     kept.sort(key=lambda row: row.index)

@@ -109,7 +109,7 @@ def _view(run: Run, name: str, place: int, file: Path) -> dict[str, Any]:
         "said": "" if drawn is None or space is None else said(space, found["architecture"]),
         "proxies": _agreements(results) if search else _ranking(run),
         "failures": _failures(results),
-        "evaluations": results["evaluations"] if search else len(run.rows) + run.left_out,
+        "evaluations": results["evaluations"] if search else results["architectures"] + results["diverged"],
         "left_out": run.left_out,
         "command": command,
         "config": json.dumps(results["config"], indent=1, ensure_ascii=False),
