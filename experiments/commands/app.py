@@ -61,13 +61,22 @@ def _with_words(value: Any) -> Any:
 def reported(run: Callable[[dict[str, Any]], Any], config: DictConfig) -> None:
     """Runs a command inside a hydra job; bad input ends the process with one sentence and status 2.
 
-    hydra would wrap any other exception of a job; leaving the process keeps what earlier jobs of a sweep made.
+    hydra would wrap any other exception of a job; leaving the process keeps what earlier jobs of a sweep made. A run of
+    a sweep that fails does not keep the others from running: it is told, and remembered for ``command``.
     """
     try:
         run(plain(config))
     except ZeronasError as error:
-        print(sentence(f"{error}{_of_a_sweep()}"), file=sys.stderr)
-        sys.exit(2)
+        if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+            print(sentence(error), file=sys.stderr)
+            sys.exit(2)
+        job = HydraConfig.get().job
+        _failed.append(f"{job.num + 1} ({job.override_dirname})")
+        print(sentence(f"Run {_failed[-1]} of the sweep failed: {error}"), file=sys.stderr)
+
+
+#: runs of the sweep that failed, by number and settings
+_failed: list[str] = []
 
 
 def prepared(task: Task) -> str:
@@ -75,15 +84,12 @@ def prepared(task: Task) -> str:
     return f", after the proxies were prepared in {task.prepared_in:.1f} s" if task.prepared_in >= 0.05 else ""
 
 
-def _of_a_sweep() -> str:
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return ""
-    job = HydraConfig.get().job
-    return f" That was run {job.num + 1} of the sweep ({job.override_dirname}); those after it were not started."
-
-
 def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[[], None]:
-    """Returns the hydra app that composes ``conf/NAME.yaml`` from the command line and runs a command with it."""
+    """Returns the hydra app that composes ``conf/NAME.yaml`` from the command line and runs a command with it.
+
+    Raises:
+        ZeronasError: (the app) runs of a sweep failed.
+    """
 
     def job(config: DictConfig) -> None:
         name = config_name.replace("_", "-")
@@ -91,4 +97,15 @@ def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[
         reported(run, config)
 
     app: Callable[[], None] = hydra.main(config_path="pkg://conf", config_name=config_name, version_base="1.3")(job)
-    return app
+
+    def started() -> None:
+        _failed.clear()
+        app()
+        if _failed:
+            these = f"{len(_failed)} runs" if len(_failed) > 1 else "One run"
+            raise ZeronasError(
+                f"{these} of the sweep failed, the others are finished: {', '.join(_failed)}. Mend them and start the "
+                "same sweep again: what is finished is not computed again."
+            )
+
+    return started

@@ -62,7 +62,7 @@ def _found(text: str, path: Path) -> Any:
     try:
         results = json.loads(text)
         return results.get("found", results)["architecture"]  # a training's names it itself
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ZeronasError(
             f"'{path}' is not the answer of a search that found an architecture, nor of a training."
         ) from None

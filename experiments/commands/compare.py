@@ -15,7 +15,8 @@ from experiments.commands.app import command
 from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.folders import made_folder
-from nas.report.compare import compare, lines, read_run
+from nas.report.compare import compare, lines
+from nas.report.finished import read_run
 from nas.report.page import PAGE, write_page
 from nas.settings import CompareSettings, read
 

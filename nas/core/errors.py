@@ -6,7 +6,7 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["ZeronasError", "did_you_mean", "sentence"]
+__all__ = ["ZeronasError", "did_you_mean", "is_printable", "printable", "sentence"]
 
 _MANY = 30
 _LONGEST_NAME = 100  # of a name that is compared with others, which takes time in proportion
@@ -19,13 +19,24 @@ class ZeronasError(ValueError):
 
 def sentence(text: object) -> str:
     """Returns a message as a terminal may print it: one line of at most 600 characters, none that it would obey."""
-    words = " ".join(str(text)[: 10 * _LONGEST].split())
-    line = "".join(_escaped(letter) if unicodedata.category(letter)[0] in "CZ" else letter for letter in words)
+    line = printable(" ".join(str(text)[: 10 * _LONGEST].split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
-def _escaped(letter: str) -> str:
-    return letter if letter == " " else letter.encode("unicode_escape").decode("ascii")
+def is_printable(text: str) -> bool:
+    """Returns whether a text holds nothing that a terminal would obey, or that would end a line."""
+    return all(map(_harmless, text))
+
+
+def printable(text: str) -> str:
+    """Returns a text with what a terminal would obey, or what would end a line, spelt out: ``\\x1b`` for an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _harmless(one) else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def _harmless(letter: str) -> bool:
+    return letter == " " or unicodedata.category(letter)[0] not in "CZ"
 
 
 def did_you_mean(name: str, accepted: Iterable[str]) -> str:

@@ -61,7 +61,7 @@ def claim(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> Non
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # damaged: not JSON, or not even text
+    except (ValueError, RecursionError):  # damaged: not JSON, or not even text
         before = {}
     except OSError as error:
         raise ZeronasError(
@@ -73,8 +73,8 @@ def claim(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> Non
     if changed:
         key = changed[0]
         raise ZeronasError(
-            f"The run folder '{folder}' holds another run ({key} was {before.get(key)!r} there, is "
-            f"{identity.get(key)!r} now); use another run.dir, or fresh=true to start over."
+            f"The run folder '{folder}' holds another run ({key} was {shown(before.get(key))} there, "
+            f"is {shown(identity.get(key))} now); use another run.dir, or fresh=true to start over."
         )
 
 

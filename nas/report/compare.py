@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,37 +12,10 @@ import numpy as np
 from nas import judge
 from nas.core.errors import ZeronasError
 from nas.core.files import number, write_csv, write_json, write_text
-from nas.core.options import shown
 from nas.report import plots
 from nas.report.tables import markdown_table, mean_and_error, text_table
 
-__all__ = ["baselines", "collated", "compare", "lines", "ordered", "read_run", "tables"]
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Returns the results of a finished search.
-
-    Raises:
-        ZeronasError: the folder is not there, holds no finished search, or its results cannot be read.
-    """
-    path = folder / "results.json"
-    if not os.path.isdir(folder):  # False where the name is too long
-        raise ZeronasError(f"There is no run folder {shown(str(folder), 200)}.")
-    if not path.exists():
-        raise ZeronasError(f"The run folder '{folder}' has no results.json: the search did not finish; run it again.")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ZeronasError(f"'{path}' cannot be read ({error}); run the search again.") from None
-    if not isinstance(results, dict) or results.get("command") != "search":
-        raise ZeronasError(f"'{path}' is not the result of a search; compare takes folders that `zeronas search` made.")
-    needed = ("space", "benchmark", "pool", "reduction", "searcher", "fitness", "probe", "seed", "found", "regret")
-    missing = [key for key in (*needed, "queries_used", "evaluations", "seconds", "config") if key not in results]
-    if missing:
-        raise ZeronasError(
-            f"'{path}' lacks '{missing[0]}': another version of zeronas wrote it; run the search again with this one."
-        )
-    return {**results, "folder": str(folder)}
+__all__ = ["baselines", "collated", "compare", "lines", "ordered", "tables"]
 
 
 def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
@@ -186,16 +158,17 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         curves = [run["regret"] for run in known if run["regret"]]
         if curves:
             shortest = min(len(c["best_so_far"]) for c in curves)
+            sized = [c for c in curves if c["parameters"]]
             stacked, by_chance, by_size = (
-                np.array([c[of] and c[of][:shortest] for c in curves], dtype=float)  # None becomes nan
-                for of in ("best_so_far", "random", "parameters")
+                np.array([c[of][:shortest] for c in those], dtype=float)  # None becomes nan
+                for of, those in (("best_so_far", curves), ("random", curves), ("parameters", sized))
             )
             summary["curve"] = stacked.mean(axis=0).tolist()
             summary["curve_error"] = (
                 (stacked.std(axis=0, ddof=1) / np.sqrt(len(curves))).tolist() if len(curves) > 1 else [0.0] * shortest
             )
             summary["random_curve"] = by_chance.mean(axis=0).tolist()
-            if by_size.ndim == 2:  # where the space knows its sizes
+            if sized:  # where the space knows its sizes
                 summary["parameters_curve"] = by_size.mean(axis=0).tolist()
     return summary
 

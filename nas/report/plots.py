@@ -17,11 +17,8 @@ __all__ = [
     "BASELINES",
     "COLOURS",
     "draw_architecture",
-<<<<<<< HEAD
     "draw_graph",
-=======
     "linear_within",
->>>>>>> 7d9a45c (Every search, ranking and comparison writes a page, and zeronas report makes one of several runs)
     "literal",
     "regret_curves",
     "save",
@@ -156,9 +153,8 @@ def draw_architecture(path: Path, graph: Any, title: str) -> Path:
     Args:
         graph: as ``draw_graph``.
     """
-    rows = _rows(graph)
-    widest = max(len(row) for row in rows.values())
-    figure, axes = subplots(width=max(4.0, 1.75 * widest + 1), height=0.95 * (max(rows) + 1) + 0.8)
+    rows = Counter(y for _, y in laid_out(graph).place.values())
+    figure, axes = subplots(width=max(4.0, 1.75 * max(rows.values()) + 1), height=0.95 * len(rows) + 0.8)
     draw_graph(axes[0, 0], graph, title)
     return save(figure, path)
 
@@ -170,16 +166,8 @@ def draw_graph(ax: Any, graph: Any, title: str) -> None:
         graph: networkx.DiGraph with node attribute ``op`` and, where the order of inputs matters, edge attribute
             ``position``.
     """
-<<<<<<< HEAD
-    outputs = _outputs(graph)
-    place = _placed(graph, _rows(graph))
-=======
     drawn = laid_out(graph)
     place = drawn.place
-    rows = Counter(y for _, y in place.values())
-    figure, axes = subplots(width=max(4.0, 1.75 * max(rows.values()) + 1), height=0.95 * len(rows) + 0.8)
-    ax = axes[0, 0]
->>>>>>> 7d9a45c (Every search, ranking and comparison writes a page, and zeronas report makes one of several runs)
     ax.axis("off")
     texts = {node: literal(text) for node, text in drawn.texts.items()}
     for u, v in graph.edges:
@@ -215,55 +203,3 @@ def draw_graph(ax: Any, graph: Any, title: str) -> None:
     ax.set_xlim(min(xs) - 0.6, max(xs) + 0.6)
     ax.set_ylim(min(ys) - 0.5, max(ys) + 0.5)
     ax.set_title(title, fontsize=11)
-<<<<<<< HEAD
-
-
-def _outputs(graph: Any) -> list[Any]:
-    return [n for n in graph if re.fullmatch(r"h_new_\d+", str(n))]
-
-
-def _rows(graph: Any) -> dict[int, list[Any]]:
-    """Returns the nodes row by row, sources in row 0 and outputs that nothing reads in the last."""
-    import networkx as nx
-
-    level: dict[Any, int] = {}
-    for node in nx.topological_sort(graph):
-        level[node] = 1 + max((level[u] for u in graph.predecessors(node)), default=-1)
-    outputs, deepest = _outputs(graph), max(level.values())
-    rows: dict[int, list[Any]] = {}
-    for node in graph:
-        last = node in outputs and not list(graph.successors(node))
-        rows.setdefault(deepest if last else level[node], []).append(node)
-    return rows
-
-
-def _node_text(graph: Any, node: Any, output: bool) -> str:
-    op = str(graph.nodes[node].get("op", ""))
-    label = str(graph.nodes[node].get("label", "")) or _LABELS.get(op, op)
-    if not label:
-        return str(node)
-    return f"{node} = {label}" if output else label
-
-
-def _placed(graph: Any, rows: Mapping[int, list[Any]]) -> dict[Any, tuple[float, float]]:
-    # Layer by layer; a few sweeps order each row by the mean place of the neighbours to spare crossings.
-    order = {node: float(i) for row in rows.values() for i, node in enumerate(row)}
-    for sweep in range(8):
-        for depth in sorted(rows, reverse=bool(sweep % 2)):
-            near = graph.successors if sweep % 2 else graph.predecessors
-
-            def centre(node: Any, near: Any = near) -> float:
-                places = [order[u] for u in near(node)]
-                return float(np.mean(places)) if places else order[node]
-
-            row = sorted(rows[depth], key=centre)
-            shift = (len(row) - 1) / 2
-            order.update({node: i - shift for i, node in enumerate(row)})
-    # A stagger keeps edges that skip rows from running through the boxes between.
-    shift = 0.0 if all(len(row) == 1 for row in rows.values()) else 0.18
-    return {
-        node: (order[node] + shift * (-1) ** (depth + 1), -float(depth)) for depth, row in rows.items() for node in row
-    }
-=======
-    return save(figure, path)
->>>>>>> 7d9a45c (Every search, ranking and comparison writes a page, and zeronas report makes one of several runs)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import spaces
 from nas.core.errors import ZeronasError
 from nas.core.files import replacing
-from nas.report.compare import read_run
+from nas.report.finished import read_run
 from spaces.base import Space
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from nas.core.errors import printable
 from nas.core.files import number
 
 __all__ = ["estimate", "failures", "markdown_table", "mean_and_error", "point", "text_table"]
@@ -18,7 +19,7 @@ def text_table(header: Sequence[str], rows: Rows, right: Collection[int] = ()) -
     Args:
         right: the columns that are aligned to the right, counted from 0.
     """
-    everything = [header, *rows]
+    everything = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in everything) for i in range(len(header))]
     return [
         "  ".join(
@@ -33,7 +34,7 @@ def markdown_table(header: Sequence[str], rows: Rows) -> list[str]:
     """Returns the lines of a table in Markdown; a bar in a cell is written so that it ends none."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
 
     return [line(header), "|" + "---|" * len(header), *map(line, rows)]
 

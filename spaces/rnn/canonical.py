@@ -12,13 +12,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from nas.core.errors import ZeronasError
 
 if TYPE_CHECKING:
     from spaces.rnn.cell import Node
 
 __all__ = ["canonical_form", "digest"]
+
+#: splits of classes that a key is looked for with; the cells of the space take up to a few dozen
+_SPLITS = 10_000
 
 #: (op, output name or "", input vertices, whether inputs commute), vertices numbered sources first
 _Vertex = tuple[str, str, tuple[int, ...], bool]
@@ -37,6 +42,9 @@ def canonical_form(nodes: Sequence[Node], states: int, commutative: frozenset[st
     Index i < 1 + H stands for source i (``x, h_prev_0, ..``), later ones for the node listed at i - (1 + H). Hidden
     states beyond the first are interchangeable (``h_prev_j`` and ``h_new_j`` move together), so the least code over
     their orders is taken.
+
+    Raises:
+        ZeronasError: the cell is so symmetric that the code is not found within a bounded number of steps.
     """
     codes = []
     for order in itertools.permutations(range(1, states)):
@@ -66,7 +74,7 @@ def _least_code(vertices: list[_Vertex], sources: int) -> str:
             consumers[u].append((v, 0 if commute else position))
     # Sources keep their own identity; nodes start from operation and output name.
     labels = [("", f"{v:03d}") if v < sources else vertices[v][:2] for v in range(len(vertices))]
-    return _search(vertices, consumers, _rank(labels), sources)[0]
+    return _search(vertices, consumers, _rank(labels), sources, itertools.count())[0]
 
 
 def _rank(labels: Sequence[object]) -> list[int]:
@@ -90,9 +98,17 @@ def _refine(vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], col
 
 
 def _search(
-    vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int
+    vertices: list[_Vertex],
+    consumers: list[list[tuple[int, int]]],
+    colours: list[int],
+    sources: int,
+    splits: Iterator[int],
 ) -> tuple[str, _End]:
-    """Returns the least code below a colouring, and the end of the first path there."""
+    """Returns the least code below a colouring, and the end of the first path there.
+
+    Args:
+        splits: counts them.
+    """
     colours = _refine(vertices, consumers, colours)
     group = _tied(colours)
     if not group:
@@ -101,24 +117,28 @@ def _search(
     twins = {(tuple(sorted(vertices[v][2])), tuple(sorted(consumers[v]))) for v in group}
     # Twins (same inputs, same consumers) are interchangeable: any of them gives the same code.
     tries = group[:1] if len(twins) == 1 and vertices[group[0]][3] else group
-    code, first = _search(vertices, consumers, _split(colours, tries[0]), sources)
+    code, first = _search(vertices, consumers, _split(colours, tries[0], splits), sources, splits)
     ends = {first}
     for chosen in tries[1:]:
-        split = _split(colours, chosen)
-        if _first_end(vertices, consumers, split, sources) not in ends:
-            found, end = _search(vertices, consumers, split, sources)
+        split = _split(colours, chosen, splits)
+        if _first_end(vertices, consumers, split, sources, splits) not in ends:
+            found, end = _search(vertices, consumers, split, sources, splits)
             code = min(code, found)
             ends.add(end)
     return code, first
 
 
 def _first_end(
-    vertices: list[_Vertex], consumers: list[list[tuple[int, int]]], colours: list[int], sources: int
+    vertices: list[_Vertex],
+    consumers: list[list[tuple[int, int]]],
+    colours: list[int],
+    sources: int,
+    splits: Iterator[int],
 ) -> _End:
     """Returns the end of the path that always splits off the first member."""
     colours = _refine(vertices, consumers, colours)
     while group := _tied(colours):
-        colours = _refine(vertices, consumers, _split(colours, group[0]))
+        colours = _refine(vertices, consumers, _split(colours, group[0], splits))
     return _end(vertices, colours, sources)
 
 
@@ -132,7 +152,11 @@ def _tied(colours: list[int]) -> list[int]:
     return next(group for _, group in sorted(members.items()) if len(group) > 1)
 
 
-def _split(colours: list[int], chosen: int) -> list[int]:
+def _split(colours: list[int], chosen: int, splits: Iterator[int]) -> list[int]:
+    if next(splits) >= _SPLITS:
+        raise ZeronasError(
+            f"The recipe has no key within {_SPLITS:,} steps: too many of its nodes are alike; leave some of them out."
+        )
     return [2 * c + (1 if c == colours[chosen] and v != chosen else 0) for v, c in enumerate(colours)]
 
 

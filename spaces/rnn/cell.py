@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.errors import ZeronasError, did_you_mean, is_printable
 from nas.core.options import shown
 from spaces.decode import distinct, undecoded
 from spaces.rnn.canonical import canonical_form, digest
@@ -24,7 +24,7 @@ from spaces.rnn.canonical import canonical_form, digest
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["COMMUTATIVE", "MAX_STATES", "OPERATIONS", "Cell", "Node", "parse_cell", "responds"]
+__all__ = ["COMMUTATIVE", "MAX_NODES", "MAX_STATES", "OPERATIONS", "Cell", "Node", "parse_cell", "responds"]
 
 #: operation -> the numbers of inputs it accepts
 OPERATIONS: dict[str, tuple[int, ...]] = {
@@ -41,6 +41,9 @@ OPERATIONS: dict[str, tuple[int, ...]] = {
 COMMUTATIVE = frozenset({"linear", "elementwise_prod", "elementwise_sum"})
 
 MAX_STATES = 3
+#: of a recipe; cells of the space have up to 17
+MAX_NODES = 100
+_LONGEST_NAME = 100
 _SOURCE = re.compile(r"h_prev_(0|[1-9][0-9]*)")
 _OUTPUT = re.compile(r"h_new_(0|[1-9][0-9]*)")
 
@@ -165,22 +168,33 @@ def parse_cell(data: Any) -> Cell:
     if not isinstance(data, Mapping) or not data:
         what = "is empty" if isinstance(data, Mapping) else f"is a {type(data).__name__}"
         raise ZeronasError(f'The recipe {what}; expected a mapping {{"NODE": {{"op": ..., "input": [...]}}, ...}}.')
-    return Cell.checked(tuple(_parse_node(name, body) for name, body in data.items()))
+    if len(data) > MAX_NODES:
+        raise ZeronasError(f"The recipe has {len(data):,} nodes, but at most {MAX_NODES} are accepted.")
+    cell = Cell.checked(tuple(_parse_node(name, body) for name, body in data.items()))
+    _ = cell.form  # a cell without a key is found here
+    return cell
 
 
 def _parse_node(name: Any, body: Any) -> Node:
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or not is_printable(name):
+        raise ZeronasError(
+            f"The recipe has a node called {shown(name)}; a name is a word of up to {_LONGEST_NAME} letters, without "
+            "control characters."
+        )
     if not isinstance(body, Mapping):
         raise ZeronasError(f'Node {shown(name)} is {shown(body)}; expected {{"op": ..., "input": [...]}}.')
-    unknown = sorted(str(k) for k in set(body) - {"op", "input"})
+    unknown = [field for field in body if field not in ("op", "input")]
     if unknown:
-        raise ZeronasError(f"Node '{name}' has the field '{unknown[0]}'; only op and input are accepted.")
+        raise ZeronasError(f"Node '{name}' has the field {shown(unknown[0])}; only op and input are accepted.")
     for name_of_field in ("op", "input"):
         if name_of_field not in body:
             raise ZeronasError(f"Node '{name}' lacks the field '{name_of_field}'; op and input are both needed.")
-    inputs = body["input"]
+    op, inputs = body["op"], body["input"]
+    if not isinstance(op, str):
+        raise ZeronasError(f"Node '{name}' has the operation {shown(op)}; expected one of {', '.join(OPERATIONS)}.")
     if not isinstance(inputs, (list, tuple)) or not all(isinstance(i, str) for i in inputs):
         raise ZeronasError(f"Node '{name}' has the input {shown(inputs)}; expected a list of node names.")
-    return Node(str(name), str(body["op"]), tuple(inputs))
+    return Node(name, op, tuple(inputs))
 
 
 def find_problem(nodes: tuple[Node, ...]) -> str | None:
@@ -216,20 +230,24 @@ def find_problem(nodes: tuple[Node, ...]) -> str | None:
 
 def _node_problem(node: Node, known: set[str]) -> str | None:
     if node.op not in OPERATIONS:
-        return f"Node '{node.name}' has the unknown operation '{node.op}'.{did_you_mean(node.op, OPERATIONS)}"
+        return f"Node '{node.name}' has the unknown operation {shown(node.op)}.{did_you_mean(node.op, OPERATIONS)}"
     arity = OPERATIONS[node.op]
     if len(node.inputs) not in arity:
         wanted = " or ".join(map(str, arity))
-        given = ", ".join(node.inputs)
+        given = ", ".join(map(_short, node.inputs[:5])) + (", ..." if len(node.inputs) > 5 else "")
         return f"Node '{node.name}' ({node.op}) takes {wanted} inputs, but got {len(node.inputs)}: [{given}]."
     for name in node.inputs:
         if name not in known:
-            return f"Node '{node.name}' reads the unknown node '{name}'.{did_you_mean(name, known)}"
+            return f"Node '{node.name}' reads the unknown node {shown(name)}.{did_you_mean(name, known)}"
     if len(set(node.inputs)) < len(node.inputs):
         return f"Node '{node.name}' reads the same node twice: [{', '.join(node.inputs)}]; inputs must be distinct."
     if "x" in node.inputs and node.op != "linear":
         return f"Node '{node.name}' ({node.op}) reads 'x'; only linear nodes may, for x has a size of its own."
     return None
+
+
+def _short(name: str) -> str:
+    return shown(name)[1:-1]
 
 
 def _reach_problem(nodes: tuple[Node, ...], states: int) -> str | None:

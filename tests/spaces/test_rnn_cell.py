@@ -432,3 +432,39 @@ def test_leading_zeros_do_not_make_an_output() -> None:
     """``h_new_01`` is an ordinary name: it must not be counted as the hidden state 1."""
     cell = parse_cell({"h_new_01": linear("x", "h_prev_0"), "h_new_0": node("activation_tanh", "h_new_01")})
     assert cell.states == 1 and cell == named_cell("RNN")
+
+
+def tree(branches: int) -> dict[str, Any]:
+    """A sum of branches that are all alike."""
+    recipe: dict[str, Any] = {}
+    for i in range(branches):
+        recipe[f"a{i}"] = {"op": "linear", "input": ["x", "h_prev_0"]}
+        recipe[f"b{i}"] = {"op": "activation_tanh", "input": [f"a{i}"]}
+    names = [f"b{i}" for i in range(branches)]
+    while len(names) > 1:
+        name = "h_new_0" if len(names) == 2 else f"s{len(recipe)}"
+        recipe[name] = {"op": "elementwise_sum", "input": [names.pop(0), names.pop(0)]}
+        names.append(name)
+    return recipe
+
+
+def test_a_key_takes_a_bounded_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_cell(tree(16)).key == parse_cell(dict(reversed(tree(16).items()))).key
+    monkeypatch.setattr("spaces.rnn.canonical._SPLITS", 20)
+    with pytest.raises(ZeronasError, match="has no key within 20 steps: too many of its nodes are alike"):
+        parse_cell(tree(16))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        (tree(34), "The recipe has 101 nodes, but at most 100 are accepted."),
+        ({"n" * 101: {"op": "linear", "input": ["x", "h_prev_0"]}}, "a name is a word of up to 100 letters"),
+        ({"a\x1b[2J": {"op": "linear", "input": ["x", "h_prev_0"]}}, r"a node called 'a\x1b[2J'"),
+        ({"h_new_0": {"op": 10**6000, "input": ["x"]}}, "the operation a whole number of about 6,001 digits"),
+    ],
+)
+def test_what_no_one_would_write_is_refused_at_once(recipe: dict[str, Any], told: str) -> None:
+    with pytest.raises(ZeronasError) as found:
+        parse_cell(recipe)
+    assert told in str(found.value) and len(str(found.value)) < 400

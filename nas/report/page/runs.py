@@ -15,7 +15,7 @@ from typing import Any
 
 from nas.core.errors import ZeronasError
 from nas.core.options import shown
-from nas.report.compare import read_run
+from nas.report.finished import read_run
 
 __all__ = ["MOST", "Row", "Run", "read_folders"]
 

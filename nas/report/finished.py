@@ -1,0 +1,164 @@
+"""What is read of a finished search: its results.json, checked against what was ever written into one.
+
+A run folder may be a stranger's, or edited, so each value that a comparison or an export reads has its type checked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, MaxLen, Predicate
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from nas.core.errors import ZeronasError, is_printable
+from nas.core.options import shown
+
+__all__ = ["read_run"]
+
+Word = Annotated[str, MaxLen(300), Predicate(is_printable)]
+#: a word that files are named after
+Name = Annotated[Word, Predicate(lambda text: "/" not in text)]
+Curve = list[float | None]
+Group = dict[str, Any]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
+
+
+class _Standing(_Part):
+    rank: Annotated[int, Ge(1)]
+    regret: float
+
+
+class _Best(_Part):
+    value: float
+
+
+class _Benchmark(_Part):
+    name: Name
+    metric: Word
+    unit: Word
+    architectures: int
+    higher_is_better: bool
+    best: _Best
+
+
+class _Reported(_Part):
+    value: float
+    standing: _Standing
+
+
+class _Known(_Part):
+    """A find with a truth."""
+
+    key: Word
+    scores: dict[str, float | None]
+    truth: float
+    standing: _Standing
+    reported: _Reported | None = None
+
+
+class _Unknown(_Part):
+    """A find without one."""
+
+    key: Word
+    scores: dict[str, float | None]
+    truth: None
+
+
+class _Regret(_Part):
+    best_so_far: Curve
+    random: Curve
+    parameters: Curve | None
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if not self.best_so_far or {len(self.random), len(self.parameters or self.random)} != {len(self.best_so_far)}:
+            raise ValueError("curves of several lengths")
+        return self
+
+
+class _Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Config(_Part):
+    searcher: Group
+    proxies: dict[str, Group | None]
+    probe: Group
+    space: Group
+    benchmark: Group
+    budget: int
+    verify: int
+    batch: int | None = None
+
+
+class _Seconds(_Part):
+    scoring: float
+    wall: Annotated[float, Ge(0)]
+
+
+class _Query(_Part):
+    key: Word
+    value: float | None = None
+    reason: str = ""
+
+
+class _Run(_Part):
+    command: Literal["search"]
+    space: Name
+    benchmark: _Benchmark | None
+    pool: Word
+    reduction: Group
+    searcher: Word
+    proxies: list[str]
+    fitness: Word
+    probe: Word
+    seed: Annotated[int, Ge(0)]
+    found: _Known | _Unknown | None
+    regret: _Regret | _Nothing
+    queries: list[_Query]
+    queries_used: float
+    evaluations: Annotated[int, Ge(0)]
+    seconds: _Seconds
+    config: _Config
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Returns the results of a finished search.
+
+    Raises:
+        ZeronasError: the folder is not there, holds no finished search, or its results cannot be read.
+    """
+    path = folder / "results.json"
+    if not os.path.isdir(folder):  # False where the name is too long
+        raise ZeronasError(f"There is no run folder {shown(str(folder), 200)}.")
+    if not path.exists():
+        raise ZeronasError(f"The run folder '{folder}' has no results.json: the search did not finish; run it again.")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ZeronasError(f"'{path}' cannot be read ({error}); run the search again.") from None
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise ZeronasError(f"'{path}' cannot be read ({why}); run the search again.") from None
+    if not isinstance(results, dict) or results.get("command") != "search":
+        raise ZeronasError(f"'{path}' is not the result of a search; compare takes folders that `zeronas search` made.")
+    missing = [name for name, field in _Run.model_fields.items() if field.is_required() and name not in results]
+    if missing:
+        raise ZeronasError(
+            f"'{path}' lacks '{missing[0]}': another version of zeronas wrote it; run the search again with this one."
+        )
+    try:
+        _Run.model_validate(results)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in wrong["loc"] if not str(part).startswith(("_", "function-")))
+        raise ZeronasError(
+            f"'{path}' was edited, or is another version's: {where} is {shown(wrong['input'])}; run the search again."
+        ) from None
+    return {**results, "folder": str(folder)}
