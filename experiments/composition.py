@@ -47,7 +47,7 @@ def composition_sentence(error: Exception) -> str | None:
                 return f"{group} must be one of {', '.join(_choices(group))}, but got {value[:60]}."
         return "A group of settings must be the name of one of its choices; zeronas list shows them."
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
-        return None
+        return f"The command line cannot be applied to the settings ({error})." if _of_theirs(error) else None
     text = " ".join(str(error).split())
     unknown = re.match(r"Could not override '([^']+)'(?:\. To append to your config use \+[^=]*=(.))?", text)
     if unknown:
@@ -72,6 +72,14 @@ def composition_sentence(error: Exception) -> str | None:
         problem = re.split(r" See https| expecting ", text)[0]
         return f"The command line cannot be read ({problem}); settings are written KEY=VALUE, lists KEY=[A,B]."
     return text
+
+
+def _of_theirs(error: Exception) -> bool:
+    """Returns whether an error was raised inside omegaconf, such as a TypeError for a word where a list has numbers."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and str(at.tb_frame.f_globals.get("__name__", "")).startswith("omegaconf.")
 
 
 def folders() -> list[Path]:

@@ -225,6 +225,13 @@ class Space(ABC, Generic[A]):
             ZeronasError: malformed; the sentence names the place, the rule broken and the values.
         """
 
+    def restored(self, form: bytes, key: str) -> A:
+        """Returns the architecture that a run of this version wrote as JSON with its key.
+
+        By default it is parsed; a space whose rules or keys take long to compute skips them.
+        """
+        return self.parse(form)
+
     @abstractmethod
     def reduce(self, conditions: Mapping[str, Any] | None) -> Space[A]:
         """Returns this space restricted to what the rule allows (see ``spaces.rules``)."""

@@ -313,6 +313,7 @@ NAMED = [
         ("search", "experiment=nope"),
         "Unknown experiment 'nope'. Did you mean 'none'? Available: flexibert_",
     ),
+    (("search", "~rungs.0"), "The command line cannot be applied to the settings (list indices must be integers"),
     (("search", "seed=1,2"), "Ambiguous value for argument 'seed=1,2'"),
 ]
 

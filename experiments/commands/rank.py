@@ -42,7 +42,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         progress = Progress(len(members))
-        with Evaluator(task, settings.workers) as evaluator:
+        with Evaluator(task, min(settings.workers, len(members))) as evaluator:
             trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()

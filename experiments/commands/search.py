@@ -57,7 +57,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     folder, begun = settings.folder, time.monotonic()
     task = settings.task()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        with Evaluator(task, settings.workers) as evaluator:
+        with Evaluator(task, min(settings.workers, given.budget)) as evaluator:
             gate = _gate(settings, evaluator, journal)
             measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
@@ -65,7 +65,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             stages = searcher if funnel is None else Stages(searcher, funnel)
             # draws do not depend on scores, so many may be asked for at once: the passes are full, the result the same
             batch = max(given.batch, _DRAWS) if searcher.only_draws else given.batch
-            results, seconds = search(stages, measures, journal, {PROXIES: given.budget, TRUTH: queries}, batch)
+            budgets = {PROXIES: float(given.budget), TRUTH: queries}
+            results, seconds = search(stages, measures, journal, budgets, batch, settings.space.restored)
         labels = [*settings.proxies, *settings.statistics]
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from nas.core.errors import ZeronasError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["LineFile", "Lock", "append_shared", "lock", "whole_lines"]
+__all__ = ["LineFile", "Lock", "append_shared", "each_line", "lock", "unsealed", "whole_lines"]
 
 _PATIENCE = 60.0  # seconds that a shared file's lock, held while a few lines are written, is waited for
 
@@ -74,6 +75,52 @@ def whole_lines(path: Path, mend: bool = False) -> list[bytes]:
     return content[:whole].splitlines()
 
 
+def each_line(path: Path) -> Iterator[bytes]:
+    """Yields the lines of a journal without their ends, none where it is not there; one that a kill cut off is removed.
+
+    A file of any size takes the memory of one line.
+
+    Raises:
+        ZeronasError: the file cannot be read, or not mended.
+    """
+    try:
+        if not path.exists():
+            return
+        whole = 0
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    os.truncate(path, whole)
+                    return
+                whole += len(line)
+                yield line[:-1]
+    except OSError as error:
+        raise ZeronasError(f"'{path}' cannot be read ({error.strerror}); choose another folder.") from None
+
+
+#: what ends a sealed line: the CRC-32 of what stands before it
+_SEAL = b',"crc":"'
+_SEALED = len(_SEAL) + 8 + len(b'"}')
+
+
+def _sealed(record: bytes) -> bytes:
+    return b'%s%s%08x"}' % (record[:-1], _SEAL, zlib.crc32(record[:-1]))
+
+
+def unsealed(line: bytes) -> bytes | None:
+    """Returns a sealed line without its seal and its last brace, None where it has none.
+
+    Raises:
+        ValueError: the line is not what was sealed.
+    """
+    if line[-_SEALED:-10] != _SEAL:
+        return None
+    record = line[:-_SEALED]
+    if int(line[-10:-2], 16) != zlib.crc32(record):
+        raise ValueError("the checksum is another one")
+    return record
+
+
 class LineFile:
     """A JSON-lines file, open for adding lines by one process, whose caller holds a lock on it.
 
@@ -91,16 +138,18 @@ class LineFile:
         except OSError as error:
             raise self._refused(error) from None
 
-    def add(self, record: Mapping[str, Any], durable: bool = False) -> None:
+    def add(self, record: Mapping[str, Any], durable: bool = False, seal: bool = False) -> None:
         """Writes one line.
 
         Args:
+            seal: end it with its CRC-32, under "crc", so that any damage to it is found.
             durable: see it on the disk before going on, so that not even a power cut loses it.
 
         Raises:
             ZeronasError: the disk refuses; what the file held before is kept.
         """
-        line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
+        whole = json.dumps(record, separators=(",", ":")).encode()
+        line = (_sealed(whole) if seal else whole) + b"\n"
         before = os.fstat(self._file.fileno()).st_size
         try:
             written = 0

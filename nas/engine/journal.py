@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import ZeronasError
 from nas.core.folders import claimed
-from nas.core.lines import LineFile, whole_lines
-from nas.engine.trials import PROXIES, Evaluation, TrialId
+from nas.core.lines import LineFile, each_line, unsealed
+from nas.core.progress import Progress
+from nas.engine.trials import PROXIES, Evaluation, Recalled, TrialId
 from proxies.base import Score
 
 __all__ = ["Journal"]
@@ -23,7 +25,8 @@ class Journal:
     """Opens a run folder for one process and remembers every answer in ``journal.jsonl``.
 
     Every line says which run it is of, so that scores made under other settings are never taken for this run's, even
-    where the folder's identity.json was lost.
+    where the folder's identity.json was lost. It ends with its checksum, so that no damage passes for a score. And it
+    says in which round of the search its architecture was asked for, so that a searcher need not propose it again.
 
     Args:
         folder: of the run; made if it is not there.
@@ -52,25 +55,51 @@ class Journal:
             self._held = held.pop_all()
 
     def _read(self, path: Path) -> None:
-        for number, line in enumerate(whole_lines(path, mend=True), 1):  # what was cut off is made again
-            try:
-                entry = json.loads(line.decode("utf-8"))
-                run, evaluation = entry["run"], _evaluation(entry)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                shown = line[:60].decode(errors="replace")
-                raise ZeronasError(
-                    f"Line {number} of '{path}' is damaged: {shown!r}; remove the line to evaluate that architecture "
-                    "again, or use fresh=true to start over."
-                ) from None
-            if run != self.run:
-                raise ZeronasError(
-                    f"Line {number} of '{path}' is of another run than this one (other settings, or another version); "
-                    "use another run.dir, or fresh=true to start over."
-                )
-            self.known[evaluation.id] = evaluation
+        self._rounds: dict[int, dict[int, tuple[str, bytes]]] = {}  # round -> place -> key and JSON
+        progress = Progress(0)
+        with _no_garbage():
+            for number, line in enumerate(each_line(path), 1):  # what was cut off is made again
+                try:
+                    entry, form = _entry(line)
+                    run, evaluation, asked = entry["run"], _evaluation(entry), _place(entry.get("asked"))
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    shown = line[:60].decode(errors="replace")
+                    raise ZeronasError(
+                        f"Line {number} of '{path}' is damaged: {shown!r}; remove the line to evaluate that "
+                        "architecture again, or use fresh=true to start over."
+                    ) from None
+                if run != self.run:
+                    raise ZeronasError(
+                        f"Line {number} of '{path}' is of another run than this one (other settings, or another "
+                        "version); use another run.dir, or fresh=true to start over."
+                    )
+                self.known[evaluation.id] = evaluation
+                if asked is not None:
+                    self._rounds.setdefault(asked[0], {})[asked[1]] = evaluation.key, form
+                if number % 1000 == 0:
+                    progress.note(f"reading the journal: {number:,} answers")
+        progress.finish()
 
-    def add(self, evaluation: Evaluation, architecture: Any) -> None:
+    def recalled(self, number: int, size: int, restore: Callable[[bytes, str], Any]) -> list[Recalled]:
+        """Returns the first trials of a round, in the order asked; none where the journal lacks one of them.
+
+        It can be asked once for each round.
+
+        Args:
+            number: of the round, from 0.
+            size: how many are wanted.
+            restore: makes an architecture of its JSON and its key.
+        """
+        found = self._rounds.pop(number, {})
+        if any(place not in found for place in range(size)):
+            return []
+        return [Recalled(*found[place], restore) for place in range(size)]
+
+    def add(self, evaluation: Evaluation, architecture: Any, asked: tuple[int, int] | None = None) -> None:
         """Writes one answer and hands it to the operating system, so that killing the process loses nothing.
+
+        Args:
+            asked: in which round of a search it was asked for, and at which place in it, both from 0.
 
         Raises:
             ZeronasError: the disk refuses.
@@ -80,6 +109,8 @@ class Journal:
         entry: dict[str, Any] = {"run": self.run, "key": evaluation.key}
         if evaluation.measure != PROXIES:
             entry |= {"measure": evaluation.measure, "fidelity": evaluation.fidelity}
+        if asked is not None:
+            entry["asked"] = asked
         entry |= {
             "scores": {
                 label: {
@@ -93,7 +124,7 @@ class Journal:
             "times": {label: round(value, 6) for label, value in evaluation.times.items()},
             "architecture": architecture.to_json(),
         }
-        self._file.add(entry)
+        self._file.add(entry, seal=True)
         self.known[evaluation.id] = evaluation
 
     def close(self) -> None:
@@ -114,28 +145,77 @@ def _remove(path: Path) -> None:
         raise ZeronasError(f"'{path}' cannot be removed ({error.strerror}); choose another run.dir.") from None
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keeps Python from looking for garbage among millions of objects that all stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+_FORM = b',"architecture":'  # what a sealed line's last field begins with; inside a JSON string the quote is escaped
+
+
+def _entry(line: bytes) -> tuple[dict[str, Any], bytes]:
+    """Returns the fields of a line, and the JSON of its architecture, which is decoded when it is needed.
+
+    Raises:
+        ValueError: it is no such line.
+    """
+    record = unsealed(line)
+    if record is None:  # of an earlier version
+        return json.loads(line.decode("utf-8")), b""
+    at = record.index(_FORM)
+    return json.loads((record[:at] + b"}").decode("utf-8")), record[at + len(_FORM) :]
+
+
+def _place(asked: Any) -> tuple[int, int] | None:
+    if asked is None:
+        return None
+    number, place = asked
+    if type(number) is not int or type(place) is not int:
+        raise TypeError(asked)
+    return number, place
+
+
 def _evaluation(entry: dict[str, Any]) -> Evaluation:
     """Returns the answer of a line.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is none.
     """
-    scores = {}
-    for label, score in entry["scores"].items():
-        value, reason, samples = score["value"], score.get("reason", ""), score.get("samples", [])
-        if not isinstance(samples, list) or not isinstance(reason, str):
-            raise TypeError(label)
-        scores[label] = Score(None if value is None else _number(value), reason, tuple(map(_number, samples)))
-    times = {label: float(value) for label, value in entry.get("times", {}).items()}
-    key, measure, fidelity = entry["key"], entry.get("measure", PROXIES), float(entry.get("fidelity", 1.0))
-    if not isinstance(key, str) or not isinstance(measure, str):
+    scores = {label: _score(score) for label, score in entry["scores"].items()}
+    times = {label: _seconds(value) for label, value in entry.get("times", {}).items()}
+    key, measure, fidelity = entry["key"], entry.get("measure", PROXIES), _number(entry.get("fidelity", 1.0))
+    if not isinstance(key, str) or not isinstance(measure, str) or not 0 < fidelity <= 1 or not scores:
         raise TypeError(key)
-    return Evaluation(key, scores, float(entry["seconds"]), times, measure, fidelity)
+    return Evaluation(key, scores, _seconds(entry["seconds"]), times, measure, fidelity)
+
+
+def _score(score: dict[str, Any]) -> Score:
+    value = score["value"]
+    if value is None:
+        reason = score["reason"]
+        if not isinstance(reason, str) or not reason:
+            raise TypeError(reason)
+        return Score(None, reason)
+    samples = score.get("samples")
+    return Score(_number(value), "", tuple(map(_number, samples)) if samples else ())
 
 
 def _number(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    if type(value) is not float and type(value) is not int:  # to Python True is an int
         raise TypeError(value)
     if not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)
+
+
+def _seconds(value: Any) -> float:
+    if _number(value) < 0:
         raise ValueError(value)
     return float(value)

@@ -9,7 +9,7 @@ Both keep inside a trust region, if there is one: what lies outside is no member
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -63,6 +63,10 @@ class Pool(ABC):
         self.visited.add(architecture.key)
         return architecture
 
+    def recall(self, keys: Iterable[str]) -> bool:
+        """Marks architectures as visited by their keys alone, where drawing them leaves no other trace."""
+        return False
+
     def anew(self) -> Self:
         """Returns a pool of the same members, none of them visited."""
         other = copy(self)
@@ -96,6 +100,13 @@ class Pool(ABC):
 
 class SpacePool(Pool):
     """Every member of the space, or of it what lies in the region."""
+
+    def recall(self, keys: Iterable[str]) -> bool:
+        """Marks them, unless there is a region, which counts what it turns away."""
+        if self.region is not None:
+            return False
+        self.visited.update(keys)
+        return True
 
     def admit(self, architecture: Any) -> Any | None:
         if architecture.key in self.visited:

@@ -7,8 +7,8 @@ it was; the tables it writes are those of an uninterrupted run.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
@@ -46,6 +46,7 @@ def answered(
     journal: Journal,
     progress: Progress | None = None,
     clock: dict[str, float] | None = None,
+    number: int | None = None,
 ) -> list[Evaluation]:
     """Returns the answers in the order of ``trials``; what the journal knows is not measured again, the rest is kept.
 
@@ -53,6 +54,7 @@ def answered(
 
     Args:
         clock: measure -> seconds, to which what each took is added.
+        number: of the round of a search that asks for them.
 
     Raises:
         ZeronasError: a trial asks for what nothing here measures, a measure stops, or the journal cannot be written.
@@ -63,17 +65,21 @@ def answered(
             raise ZeronasError(f"The search asks for {name}, which nothing here measures; a benchmark is needed.")
         measure, shown = measures[name], progress if name == PROXIES else None
         missing: dict[TrialId, Trial] = {}
-        for trial in trials:
+        places: list[int] = []
+        for at, trial in enumerate(trials):
             if trial.measure == name:
                 known = journal.known.get(trial.id)
                 if not _complete(known, measure.labels):
+                    if trial.id not in missing:
+                        places.append(at)
                     missing[trial.id] = trial
                 elif shown is not None and known is not None:
                     shown.step(_first(known), False)
         asked, begun = list(missing.values()), time.monotonic()
         for place, evaluation in measure.answer(asked):
             if evaluation.known:
-                journal.add(evaluation, asked[place].architecture)
+                of_round = None if number is None or name != PROXIES else (number, places[place])
+                journal.add(evaluation, asked[place].architecture, of_round)
             else:
                 unknown[asked[place].id] = evaluation
             if shown is not None:
@@ -94,7 +100,12 @@ def _complete(known: Evaluation | None, labels: Sequence[str]) -> bool:
 
 
 def search(
-    searcher: Asking, measures: Mapping[str, Measure], journal: Journal, budgets: Mapping[str, float], batch: int
+    searcher: Asking,
+    measures: Mapping[str, Measure],
+    journal: Journal,
+    budgets: Mapping[str, float],
+    batch: int,
+    restore: Callable[[bytes, str], Any] | None = None,
 ) -> tuple[list[Result], dict[str, float]]:
     """Runs a search until the searcher has nothing more to ask, or no budget is left for what it asks.
 
@@ -106,6 +117,8 @@ def search(
         measures: measure -> what answers it.
         budgets: measure -> architectures to score (``PROXIES``), truths to ask for (``TRUTH``; a truth at a share of
             the protocol costs that share, a diverged one as much as any other).
+        restore: makes an architecture of the JSON and the key in the journal. With it a searcher that can be told what
+            it asked (``Searcher.recall``) is not asked again, as long as nothing is computed anew.
 
     Returns:
         All results in the order told, and measure -> seconds that it took this session.
@@ -119,19 +132,31 @@ def search(
     known: dict[str, dict[str, Score]] = {}
     progress = Progress(round(budgets.get(PROXIES, 0)))
     clock: dict[str, float] = {}
-    idle = 0
+    idle, number = 0, 0
+    while restore is not None and (again := _recalled(searcher, measures, journal, left, batch, number, restore)):
+        for trial, evaluation in again:
+            reached[trial.key, PROXIES] = 1.0
+            known[trial.key] = dict(evaluation.scores)
+        told = [Result(trial, evaluation.scores) for trial, evaluation in again]
+        progress.took_up([_first(evaluation) for _, evaluation in again])
+        left[PROXIES] -= len(told)
+        results += told
+        searcher.tell(told)
+        number += 1
     while idle < _IDLE:
         trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
         if not trials:
             progress.finish()
             return results, clock
         told = []
-        for trial, evaluation in zip(trials, answered(trials, measures, journal, progress, clock), strict=True):
+        evaluations = answered(trials, measures, journal, progress, clock, number)
+        number += 1
+        for trial, evaluation in zip(trials, evaluations, strict=True):
             cost = _cost(trial, reached) if evaluation.known else 0.0
             if cost:
                 left[trial.measure] -= cost
-                reached[trial.architecture.key, trial.measure] = trial.fidelity
-            scores = known.setdefault(trial.architecture.key, {})
+                reached[trial.key, trial.measure] = trial.fidelity
+            scores = known.setdefault(trial.key, {})
             scores.update({label: score for label, score in evaluation.scores.items() if label != TRUTH})
             truth = {label: score for label, score in evaluation.scores.items() if label == TRUTH}
             told.append(Result(trial, {**scores, **truth}, cost, evaluation.known))
@@ -145,9 +170,33 @@ def search(
     )
 
 
+def _recalled(
+    searcher: Asking,
+    measures: Mapping[str, Measure],
+    journal: Journal,
+    left: Left,
+    batch: int,
+    number: int,
+    restore: Callable[[bytes, str], Any],
+) -> list[tuple[Trial, Evaluation]]:
+    """Returns the trials of a round that the journal holds whole and the searcher takes as asked for, else none.
+
+    A round that the budget cut short is none: now that there is more, it may be a longer one.
+    """
+    recall = getattr(searcher, "recall", None)
+    size = min(batch, int(left.get(PROXIES, 0) + _ROUNDING))
+    if recall is None or PROXIES not in measures or not size:
+        return []
+    trials, labels = journal.recalled(number, size, restore), measures[PROXIES].labels
+    evaluations = [journal.known[trial.id] for trial in trials]
+    if not trials or not all(_complete(evaluation, labels) for evaluation in evaluations):
+        return []
+    return list(zip(trials, evaluations, strict=True)) if recall(trials) else []
+
+
 def _cost(trial: Trial, reached: Mapping[tuple[str, str], float]) -> float:
     """Returns what a trial takes of its measure's budget: what was not asked of this architecture before."""
-    before = reached.get((trial.architecture.key, trial.measure), 0.0)
+    before = reached.get((trial.key, trial.measure), 0.0)
     return max(0.0, (trial.fidelity if trial.measure == TRUTH else 1.0) - before)
 
 
@@ -162,8 +211,6 @@ def _affordable(
         if trial.id in kept or cost > rest.get(trial.measure, 0.0) + _ROUNDING:
             continue
         rest[trial.measure] = rest.get(trial.measure, 0.0) - cost
-        ahead[trial.architecture.key, trial.measure] = max(
-            trial.fidelity, ahead.get((trial.architecture.key, trial.measure), 0.0)
-        )
+        ahead[trial.key, trial.measure] = max(trial.fidelity, ahead.get((trial.key, trial.measure), 0.0))
         kept[trial.id] = trial
     return list(kept.values())

@@ -7,13 +7,14 @@ budget of its own. Every answer is a line of the run's journal, and none is aske
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from proxies.base import Score
 
-__all__ = ["PROXIES", "TRUTH", "Evaluation", "Left", "Measure", "Result", "Trial", "TrialId"]
+__all__ = ["PROXIES", "TRUTH", "Evaluation", "Left", "Measure", "Recalled", "Result", "Trial", "TrialId"]
 
 #: what can be measured; the second is also the label of the score that it gives
 PROXIES, TRUTH = "proxies", "truth"
@@ -40,9 +41,43 @@ class Trial:
     fidelity: float = 1.0
 
     @property
+    def key(self) -> str:
+        """The architecture's key."""
+        return str(self.architecture.key)
+
+    @property
     def id(self) -> TrialId:
         """What makes two trials one."""
-        return self.architecture.key, self.measure, self.fidelity
+        return self.key, self.measure, self.fidelity
+
+
+class Recalled(Trial):
+    """A trial for the proxies that an earlier session of a run asked for, as its journal holds it.
+
+    The architecture is made when it is first looked at: of a million recalled, most never are.
+
+    Args:
+        key: the architecture's.
+        form: its JSON.
+        restore: makes it of both.
+    """
+
+    def __init__(self, key: str, form: bytes, restore: Callable[[bytes, str], Any]) -> None:
+        mine = self.__dict__  # a frozen dataclass lets nothing else write
+        mine["_key"], mine["_form"], mine["_restore"] = key, form, restore
+        mine["measure"], mine["fidelity"] = PROXIES, 1.0
+
+    @property
+    def key(self) -> str:
+        """The architecture's key, without making it."""
+        key: str = self.__dict__["_key"]
+        return key
+
+    @cached_property
+    def architecture(self) -> Any:
+        """The architecture."""
+        mine = self.__dict__
+        return mine["_restore"](mine["_form"], mine["_key"])
 
 
 @dataclass(frozen=True)
@@ -102,6 +137,11 @@ class Result:
     def architecture(self) -> Any:
         """The trial's architecture."""
         return self.trial.architecture
+
+    @property
+    def key(self) -> str:
+        """The key of the architecture, which need not be made for it."""
+        return self.trial.key
 
     @property
     def fitness(self) -> float:

@@ -106,6 +106,21 @@ class Searcher(ABC):
     def tell(self, results: Sequence[Result]) -> None:
         """Takes in the results of what was asked for, in the order asked."""
 
+    def recall(self, trials: Sequence[Trial]) -> bool:
+        """Takes a round of trials as what it asks for next, where it can without proposing them again.
+
+        They are what it asked for at this point in an earlier session, for the proxies. A searcher that returns True
+        is then told their results, and goes on as if it had proposed them; False leaves it as it was.
+        """
+        return False
+
+    def _recall(self, trials: Sequence[Trial]) -> bool:
+        """Recalls trials of a searcher that draws one generator for each, and looks up the pool's visited alone."""
+        if self.measure != PROXIES or not self.pool.recall(trial.key for trial in trials):
+            return False
+        self._draws += len(trials)
+        return True
+
     @property
     def earliest(self) -> float:
         """The earliest share of a training after which it asks for truths."""

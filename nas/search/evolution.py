@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from nas.core.errors import ZeronasError
 from nas.core.options import Fidelity, Seed, Share, Size, validated
 from nas.engine.pools import Pool
-from nas.search.base import SEARCHERS, Of, Result, Searcher
+from nas.search.base import SEARCHERS, Of, Result, Searcher, Trial
 
 __all__ = ["RegularizedEvolution"]
 
@@ -76,6 +76,13 @@ class RegularizedEvolution(Searcher):
     def _winner(self, rng: Any) -> Any:
         drawn = rng.choice(len(self.population), size=min(self.tournament, len(self.population)), replace=False)
         return self._compared.best([self.population[i] for i in sorted(drawn)], rng).architecture
+
+    def recall(self, trials: Sequence[Trial]) -> bool:
+        """Takes trials as its next children: of the past it needs what was told of them."""
+        if not self._recall(trials):
+            return False
+        self._asked += len(trials)
+        return True
 
     def tell(self, results: Sequence[Result]) -> None:
         """Adds the children to the population, in order; the oldest members leave."""

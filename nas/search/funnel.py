@@ -91,7 +91,7 @@ class Funnel:
         budget = left.get(TRUTH, 0.0) + 1e-9
         while self._waiting and len(asked) < n:
             trial = self._waiting[0]
-            cost = max(0.0, trial.fidelity - self._reached.get(trial.architecture.key, (0.0, 0.0))[0])
+            cost = max(0.0, trial.fidelity - self._reached.get(trial.key, (0.0, 0.0))[0])
             if cost > budget:
                 self._waiting = []  # the next rung costs more
                 break
@@ -102,18 +102,18 @@ class Funnel:
     def tell(self, results: Sequence[Result]) -> None:
         """Hears what the stages before it propose and ask for, and its own truths."""
         for result in results:
-            if result.trial.measure == PROXIES or result.architecture.key not in self._seen:
+            if result.trial.measure == PROXIES or result.key not in self._seen:
                 self._told.append(result)  # once, though it be only for its truth that a search asked
-                self._seen.add(result.architecture.key)
+                self._seen.add(result.key)
             if result.trial.measure == TRUTH and result.known and result.truth is not None:
-                reached = self._reached.get(result.architecture.key, (0.0, 0.0))
-                self._reached[result.architecture.key] = max(reached, (result.trial.fidelity, result.truth.fitness))
+                reached = self._reached.get(result.key, (0.0, 0.0))
+                self._reached[result.key] = max(reached, (result.trial.fidelity, result.truth.fitness))
 
     def _rivals(self, count: int) -> list[Any]:
         """Returns the architectures of the next rung: the best by truth where there are truths, else the finalists."""
-        trained = [r for r in self._told if self._reached.get(r.architecture.key, (0.0, -math.inf))[1] > -math.inf]
+        trained = [r for r in self._told if self._reached.get(r.key, (0.0, -math.inf))[1] > -math.inf]
         if self._reached:
-            order = sorted(trained, key=lambda r: self._reached[r.architecture.key], reverse=True)
+            order = sorted(trained, key=lambda r: self._reached[r.key], reverse=True)
             if self._at == 0 and self.pick != "best":
                 order = one_a_niche(self.space, order, self._told)
             return [result.architecture for result in order[:count]]
@@ -157,7 +157,7 @@ def finalists(
             records.append(result)
     middle = [records[i] for i in np.linspace(0, len(records) - 1, min(len(records), count)).round().astype(int)][::-1]
     turns = zip(best, _padded(middle, len(best)), _padded(drawn, len(best)), strict=True)
-    order = list({r.architecture.key: r for turn in turns for r in turn if r is not None}.values())
+    order = list({r.key: r for turn in turns for r in turn if r is not None}.values())
     return one_a_niche(space, order, valid)[:count]
 
 

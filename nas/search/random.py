@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.core.options import Fidelity, Seed, validated
 from nas.engine.pools import Pool
-from nas.search.base import SEARCHERS, Of, Result, Searcher
+from nas.search.base import SEARCHERS, Of, Result, Searcher, Trial
 
 __all__ = ["RandomSearch"]
 
@@ -35,6 +35,10 @@ class RandomSearch(Searcher):
 
     def _propose(self) -> Any | None:
         return self.pool.sample(self._rng())
+
+    def recall(self, trials: Sequence[Trial]) -> bool:
+        """Takes trials as its next draws."""
+        return self._recall(trials)
 
     def tell(self, results: Sequence[Result]) -> None:
         """Does nothing: the draws do not depend on what is told."""

@@ -33,6 +33,10 @@ class Stages:
             self._at += 1
         return []
 
+    def recall(self, trials: Sequence[Trial]) -> bool:
+        """Lets the stage in turn take trials as what it asks for next, where it can."""
+        return self._at < len(self.stages) and bool(getattr(self.stages[self._at], "recall", lambda _: False)(trials))
+
     def tell(self, results: Sequence[Result]) -> None:
         """Tells the stage in turn and those after it."""
         for stage in self.stages[self._at :]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.engine.trials import PROXIES, TRUTH, Evaluation, Result, Trial, TrialId
+from nas.engine.trials import PROXIES, TRUTH, Evaluation, Result, TrialId
 from nas.truth.benchmarks import Benchmark, Entry, Standing
 from proxies.base import Score
 
@@ -59,11 +59,11 @@ def scored(results: Sequence[Result], known: Mapping[TrialId, Evaluation], label
         known: the journal's answers.
         labels: of the proxies.
     """
-    distinct = {result.architecture.key: result.architecture for result in reversed(results)}
+    distinct = {result.key: result.architecture for result in reversed(results)}
     rows: list[Scored] = []
-    for key in dict.fromkeys(result.architecture.key for result in results):
+    for key in dict.fromkeys(result.key for result in results):
         unscored = Evaluation(key, dict.fromkeys(labels, Score(None, UNSCORED)), 0.0)
-        rows.append(Scored(len(rows) + 1, distinct[key], known.get(Trial(distinct[key], PROXIES).id, unscored)))
+        rows.append(Scored(len(rows) + 1, distinct[key], known.get((key, PROXIES, 1.0), unscored)))
     return rows
 
 

@@ -24,7 +24,17 @@ from spaces.rnn.canonical import canonical_form, digest
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["COMMUTATIVE", "MAX_NODES", "MAX_STATES", "OPERATIONS", "Cell", "Node", "parse_cell", "responds"]
+__all__ = [
+    "COMMUTATIVE",
+    "MAX_NODES",
+    "MAX_STATES",
+    "OPERATIONS",
+    "Cell",
+    "Node",
+    "parse_cell",
+    "responds",
+    "restored_cell",
+]
 
 #: operation -> the numbers of inputs it accepts
 OPERATIONS: dict[str, tuple[int, ...]] = {
@@ -172,6 +182,13 @@ def parse_cell(data: Any) -> Cell:
         raise ZeronasError(f"The recipe has {len(data):,} nodes, but at most {MAX_NODES} are accepted.")
     cell = Cell.checked(tuple(_parse_node(name, body) for name, body in data.items()))
     _ = cell.form  # a cell without a key is found here
+    return cell
+
+
+def restored_cell(recipe: bytes, key: str) -> Cell:
+    """Returns the cell of a recipe that is known to be valid, and to have this key."""
+    cell = Cell(tuple(Node(name, body["op"], tuple(body["input"])) for name, body in json.loads(recipe).items()))
+    cell.__dict__["key"] = key
     return cell
 
 

@@ -12,7 +12,7 @@ from nas.core.errors import ZeronasError
 from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
 from spaces.rnn import encoding
-from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell, responds
+from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell, responds, restored_cell
 from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, crossed, squashed
 from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
@@ -130,6 +130,10 @@ class RNNSpace(Space[Cell]):
     def parse(self, data: Any) -> Cell:
         """Reads a NAS-Bench-NLP recipe (see ``parse_cell``)."""
         return parse_cell(data)
+
+    def restored(self, form: bytes, key: str) -> Cell:
+        """Returns the cell of a recipe that was checked when it was written."""
+        return restored_cell(form, key)
 
     def reduce(self, conditions: Mapping[str, Any] | None) -> RNNSpace:
         """Returns the space restricted further by a rule over ``feature_specs``."""
