@@ -155,14 +155,14 @@ def regret_of_search(run: Run) -> dict[str, Any] | None:
 def regret_of_methods(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns benchmark -> regret against queries of all methods, with bands of a standard error over seeds."""
     made = {}
-    tables: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    tables: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, method in ordered(results):
         if method.get("curve"):
             tables.setdefault(method["benchmark"]["name"], []).append((name, method))
     for table, shown in tables.items():
         series: list[dict[str, Any]] = []
-        for name, method in shown:
-            one = {"name": name, "y": method["curve"], "style": "line"}
+        for label, method in shown:
+            one: dict[str, Any] = {"name": label, "y": method["curve"], "style": "line"}
             if len(method["seeds"]) > 1:
                 pairs = list(zip(method["curve"], method["curve_error"], strict=True))
                 one["low"] = [None if _gone(y, e) else max(0.0, y - e) for y, e in pairs]

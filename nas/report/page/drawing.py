@@ -59,7 +59,7 @@ def drawing(space: Space[Any] | None, architecture: Any) -> dict[str, Any] | Non
     wide = {node: max(map(len, text.split("\n"))) * _LETTER + 16 for node, text in made.texts.items()}
     widest = max(wide.values())
     column = max(_COLUMN, widest + 14)
-    boxes = {
+    boxes: dict[Any, list[Any]] = {
         node: [
             round(_MARGIN + widest / 2 + column * (x - left)),
             round(_MARGIN + 20 + _ROW * (top - y)),

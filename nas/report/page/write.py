@@ -92,7 +92,7 @@ def _view(run: Run, name: str, place: int, file: Path) -> dict[str, Any]:
     """Returns what the template shows of one run, the charts apart."""
     results, space = run.results, space_of(run)
     search = results["command"] == "search"
-    found = results["found"] if search else None
+    found: Any = results["found"] if search else None
     drawn = None if found is None else drawing(space, found["architecture"])
     command = results.get("command_line")
     beside = Path(os.path.abspath(run.folder)) == Path(os.path.abspath(file)).parent
