@@ -130,7 +130,7 @@ def _course(run: Run, found: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "kind": "lines",
-        "x": {"label": "evaluations, in the order asked", "log": False},
+        "x": {"label": "evaluations, in the order asked", "log": False, "whole": True},
         "y": {"label": "percentile of the truth in the table", "low": 0, "high": 100},
         "series": [
             {"name": name, "x": [x for x, _ in line], "y": [_percent(y) for _, y in line], "style": style}
@@ -180,7 +180,7 @@ def _gone(*values: float | None) -> bool:
 def _regrets(series: Sequence[dict[str, Any]], of: str) -> dict[str, Any]:
     return {
         "kind": "lines",
-        "x": {"label": "truths asked for (cost in trainings)", "log": False},
+        "x": {"label": "truths asked for (cost in trainings)", "log": False, "whole": True},
         "y": {"label": f"regret of the best so far ({of})", "low": 0},
         "series": [{**one, "x": list(range(1, len(one["y"]) + 1))} for one in series],
         "rules": [],

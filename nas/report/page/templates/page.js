@@ -45,10 +45,11 @@
   }
 
   // ------------------------------------------------------------------ scales and axes
-  const nice = (low, high, count) => {
+  const nice = (low, high, count, whole) => {
     const raw = (high - low) / Math.max(1, count) || 1;
     const power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) || raw;
+    if (whole && step < 1) return nice(low, high, Math.floor(high - low) || 1);
     const ticks = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(Number((i * step).toPrecision(12)));
     return ticks;
@@ -82,10 +83,10 @@
       const apart = [];
       for (const tick of ticks.sort((x, y) => Math.abs(y) - Math.abs(x))) if (apart.every((t) => Math.abs(at(t) - at(tick)) > 58)) apart.push(tick);
       ticks = apart;
-    } else ticks = nice(low, high, count).filter((t) => bend(t) >= a - 1e-12 && bend(t) <= b + 1e-12);
+    } else ticks = nice(low, high, count, options.whole).filter((t) => bend(t) >= a - 1e-12 && bend(t) <= b + 1e-12);
     return { at, ticks };
   };
-  const short = (value) => (Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential().replace("e+", "e") : value.toLocaleString("en", { maximumFractionDigits: 6 }));
+  const short = (value) => (Math.abs(value) >= 1e15 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential().replace("e+", "e") : value.toLocaleString("en", Math.abs(value) >= 1e5 ? { notation: "compact", maximumFractionDigits: 2 } : { maximumFractionDigits: 6 }));
   const frame = (plot, spec, xs, ys) => {
     const width = Math.max(280, plot.clientWidth), height = Math.round(Math.min(420, Math.max(260, width * 0.62)));
     const box = { left: 58, right: width - 12, top: 12, bottom: height - 44 };
