@@ -93,7 +93,9 @@ def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[
 
     def job(config: DictConfig) -> None:
         name = config_name.replace("_", "-")
-        commanded(shlex.join(["zeronas", name, *HydraConfig.get().overrides.task]))
+        typed = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)  # seed=${nope} as it was typed
+        assert isinstance(typed, dict)
+        commanded(shlex.join(["zeronas", name, *typed["task"]]))
         reported(run, config)
 
     app: Callable[[], None] = hydra.main(config_path="pkg://conf", config_name=config_name, version_base="1.3")(job)

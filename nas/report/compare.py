@@ -160,7 +160,7 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             shortest = min(len(c["best_so_far"]) for c in curves)
             sized = [c for c in curves if c["parameters"]]
             stacked, by_chance, by_size = (
-                np.array([c[of][:shortest] for c in those], dtype=float)  # None becomes nan
+                np.array([c[of][: min(len(one[of]) for one in those)] for c in those], dtype=float)  # None becomes nan
                 for of, those in (("best_so_far", curves), ("random", curves), ("parameters", sized))
             )
             summary["curve"] = stacked.mean(axis=0).tolist()

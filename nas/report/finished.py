@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MaxLen, Predicate
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from annotated_types import Ge, MaxLen, MinLen, Predicate
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.core.errors import ZeronasError, is_printable
 from nas.core.options import shown
@@ -71,15 +71,9 @@ class _Unknown(_Part):
 
 
 class _Regret(_Part):
-    best_so_far: Curve
+    best_so_far: Annotated[Curve, MinLen(1)]
     random: Curve
     parameters: Curve | None
-
-    @model_validator(mode="after")
-    def _of_one_length(self) -> Self:
-        if not self.best_so_far or {len(self.random), len(self.parameters or self.random)} != {len(self.best_so_far)}:
-            raise ValueError("curves of several lengths")
-        return self
 
 
 class _Nothing(BaseModel):

@@ -40,7 +40,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (("searcher",), "\x1b[31mred", r"searcher is '\x1b[31mred'"),
         (("seconds",), None, "seconds is null"),
         (("config", "probe"), 5, "config.probe is 5"),
-        (("regret", "random"), [], "regret is {"),
+        (("regret", "best_so_far"), [], "regret.best_so_far is []"),
     ],
 )
 def test_what_was_edited_is_named(
