@@ -116,7 +116,7 @@ def unsealed(line: bytes) -> bytes | None:
     if line[-_SEALED:-10] != _SEAL:
         return None
     record = line[:-_SEALED]
-    if int(line[-10:-2], 16) != zlib.crc32(record):
+    if line[-10:-2] != b"%08x" % zlib.crc32(record):
         raise ValueError("the checksum is another one")
     return record
 

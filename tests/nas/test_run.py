@@ -568,8 +568,11 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(tmp_
     command = [sys.executable, "-m", "experiments.cli", "search", f"run.dir={tmp_path / 'a'}", *settings]
     limited = f"trap '' XFSZ; ulimit -f 4; exec {' '.join(command)}"  # 4 KiB a file
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
-    assert "journal.jsonl' cannot be written (File too large); what it holds is kept." in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    said = [
+        line for line in done.stderr.splitlines() if "architectures" not in line
+    ]  # how far it was, on a busy machine
+    assert len(said) == 1 and "journal.jsonl' cannot be written (File too large); what it holds is kept." in said[0]
     assert 0 < lines(tmp_path / "a") < 60 and (tmp_path / "a" / "journal.jsonl").read_bytes().endswith(b"\n")
     assert finish(tmp_path / "a", *settings) == finish(tmp_path / "b", *settings)
 
