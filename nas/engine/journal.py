@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from nas.core.errors import ZeronasError
 from nas.core.folders import claimed
 from nas.core.lines import LineFile, each_line, unsealed
@@ -18,7 +20,7 @@ from nas.core.progress import Progress
 from nas.engine.trials import PROXIES, Evaluation, Recalled, TrialId
 from proxies.base import Score
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "no_garbage"]
 
 
 class Journal:
@@ -57,12 +59,12 @@ class Journal:
     def _read(self, path: Path) -> None:
         self._rounds: dict[int, dict[int, tuple[str, bytes]]] = {}  # round -> place -> key and JSON
         progress = Progress(0)
-        with _no_garbage():
+        with no_garbage():
             for number, line in enumerate(each_line(path), 1):  # what was cut off is made again
                 try:
                     entry, form = _entry(line)
                     run, evaluation, asked = entry["run"], _evaluation(entry), _place(entry.get("asked"))
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
                     shown = line[:60].decode(errors="replace")
                     raise ZeronasError(
                         f"Line {number} of '{path}' is damaged: {shown!r}; remove the line to evaluate that "
@@ -146,7 +148,7 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
+def no_garbage() -> Iterator[None]:
     """Keeps Python from looking for garbage among millions of objects that all stay."""
     enabled = gc.isenabled()
     gc.disable()
@@ -156,6 +158,9 @@ def _no_garbage() -> Iterator[None]:
         if enabled:
             gc.enable()
 
+
+#: the fields of a line of an earlier version, which had no seal
+_EARLIER = frozenset({"run", "key", "measure", "fidelity", "scores", "seconds", "times", "architecture"})
 
 _FORM = b',"architecture":'  # what a sealed line's last field begins with; inside a JSON string the quote is escaped
 
@@ -167,10 +172,13 @@ def _entry(line: bytes) -> tuple[dict[str, Any], bytes]:
         ValueError: it is no such line.
     """
     record = unsealed(line)
-    if record is None:  # of an earlier version
-        return json.loads(line.decode("utf-8")), b""
+    if record is None:  # of an earlier version, or its seal is damaged
+        entry = json.loads(line.decode("utf-8"))
+        if not entry.keys() <= _EARLIER:
+            raise ValueError(entry.keys() - _EARLIER)
+        return entry, b""
     at = record.index(_FORM)
-    return json.loads((record[:at] + b"}").decode("utf-8")), record[at + len(_FORM) :]
+    return from_json(record[:at] + b"}", allow_inf_nan=False), record[at + len(_FORM) :]
 
 
 def _place(asked: Any) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
 from nas.core.workers import TRANSIENT
-from nas.engine.journal import Journal
+from nas.engine.journal import Journal, no_garbage
 from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result, Trial, TrialId
 from proxies.base import Score
 
@@ -133,16 +133,17 @@ def search(
     progress = Progress(round(budgets.get(PROXIES, 0)))
     clock: dict[str, float] = {}
     idle, number = 0, 0
-    while restore is not None and (again := _recalled(searcher, measures, journal, left, batch, number, restore)):
-        for trial, evaluation in again:
-            reached[trial.key, PROXIES] = 1.0
-            known[trial.key] = dict(evaluation.scores)
-        told = [Result(trial, evaluation.scores) for trial, evaluation in again]
-        progress.took_up([_first(evaluation) for _, evaluation in again])
-        left[PROXIES] -= len(told)
-        results += told
-        searcher.tell(told)
-        number += 1
+    with no_garbage():
+        while restore is not None and (again := _recalled(searcher, measures, journal, left, batch, number, restore)):
+            for trial, evaluation in again:
+                reached[trial.key, PROXIES] = 1.0
+                known[trial.key] = dict(evaluation.scores)
+            told = [Result(trial, evaluation.scores) for trial, evaluation in again]
+            progress.took_up([_first(evaluation) for _, evaluation in again])
+            left[PROXIES] -= len(told)
+            results += told
+            searcher.tell(told)
+            number += 1
     while idle < _IDLE:
         trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
         if not trials:

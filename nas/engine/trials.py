@@ -65,7 +65,6 @@ class Recalled(Trial):
     def __init__(self, key: str, form: bytes, restore: Callable[[bytes, str], Any]) -> None:
         mine = self.__dict__  # a frozen dataclass lets nothing else write
         mine["_key"], mine["_form"], mine["_restore"] = key, form, restore
-        mine["measure"], mine["fidelity"] = PROXIES, 1.0
 
     @property
     def key(self) -> str:

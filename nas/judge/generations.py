@@ -36,7 +36,7 @@ class Generations:
                     raise ValueError
                 for text, fitness, reason, ranks in entry["formulas"]:
                     self._known[str(text)] = None if fitness is None else float(fitness), str(reason), str(ranks)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
                 raise ZeronasError(
                     f"Line {number} of '{path}' is damaged, or of another run; use fresh=true to start over."
                 ) from None

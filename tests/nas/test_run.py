@@ -577,13 +577,17 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(tmp_
     assert finish(tmp_path / "a", *settings) == finish(tmp_path / "b", *settings)
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "true", '"0.5"', "[1]", "{}"])
-def test_a_score_that_is_no_number_is_a_damaged_line(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "true", '"0.5"', "[1]", "{}", "1" * 400])
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_score_that_is_no_number_is_a_damaged_line(tmp_path: Path, value: str, sealed: bool) -> None:
     cell = named_cell("GRU")
     with Journal(tmp_path, {}) as journal:
         journal.add(Evaluation(cell.key, {"p": Score(0.25)}, 0.5), cell)
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"0.25", value.encode()))
+    line = path.read_bytes().replace(b"0.25", value.encode())
+    if not sealed:  # as an earlier version wrote it
+        line = line[: line.rindex(b',"crc"')] + b"}\n"
+    path.write_bytes(line)
     with pytest.raises(ZeronasError, match=r"^Line 1 of .* is damaged"):
         Journal(tmp_path, {})
 

@@ -63,7 +63,7 @@ def read_lines(path: Path) -> dict[JobId, Record]:
             if value is not None and (isinstance(value, (bool, str)) or not math.isfinite(value)):
                 raise ValueError(value)
             found[record["key"], record["protocol"], record["seed"]] = record
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             raise ZeronasError(f"Line {number} of '{path}' is no record of a training: {line[:60]!r}.") from None
     return found
 
