@@ -30,9 +30,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         ZeronasError: no runs were given, one cannot be read, or the comparison cannot be written.
     """
     given = read(config, CompareSettings)
-    folders = folders_of(given.runs)
-    if not folders:
-        raise ZeronasError("compare needs run folders, but none were given; for example: zeronas compare runs/search-*")
+    folders = folders_of(given.runs, "compare")
     runs = [read_run(folder) for folder in folders]
     digest = hashlib.sha256("\n".join(map(str, folders)).encode()).hexdigest()[:8]
     folder = made_folder(given.run.path(f"compare-{len(runs)}-{digest}"))
@@ -44,9 +42,18 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def folders_of(runs: Sequence[str]) -> list[Path]:
-    """Returns the folders of a list of names and patterns, each once."""
-    return list(dict.fromkeys(Path(found) for text in runs for found in _matching(text)))
+def folders_of(runs: Sequence[str], command: str) -> list[Path]:
+    """Returns the folders of a list of names and patterns that a command was given, each once.
+
+    Raises:
+        ZeronasError: there are none.
+    """
+    folders = list(dict.fromkeys(Path(found) for text in runs for found in _matching(text)))
+    if not folders:
+        raise ZeronasError(
+            f"{command} needs run folders, but none were given; for example: zeronas {command} runs/search-*"
+        )
+    return folders
 
 
 def _matching(text: str) -> list[str]:

@@ -25,11 +25,7 @@ def run(config: dict[str, Any]) -> dict[str, int]:
         ZeronasError: no run was given, one cannot be read, the file is there already, or it cannot be written.
     """
     given = read(config, ExportSettings)
-    folders = folders_of(given.runs)
-    if not folders:
-        raise ZeronasError(
-            "export-study needs run folders, but none were given; for example: zeronas export-study runs/search-*"
-        )
+    folders = folders_of(given.runs, "export-study")
     if given.file is None and len(folders) > 1:
         raise ZeronasError(f"export-study was given {len(folders)} runs; name the file for them with file=FILE.")
     file = Path(given.file) if given.file else folders[0] / "study.log"

@@ -9,7 +9,6 @@ from typing import Any
 from experiments.commands.app import command
 from experiments.commands.compare import folders_of, positional
 from experiments.guard import guarded
-from nas.core.errors import ZeronasError
 from nas.core.folders import made_folder
 from nas.report.page import PAGE, write_page
 from nas.settings import PageSettings, read
@@ -24,9 +23,7 @@ def run(config: dict[str, Any]) -> Path:
         ZeronasError: no run was given, one cannot be read, or the page cannot be written.
     """
     given = read(config, PageSettings)
-    folders = folders_of(given.runs)
-    if not folders:
-        raise ZeronasError("report needs run folders, but none were given; for example: zeronas report runs/search-*")
+    folders = folders_of(given.runs, "report")
     beside = folders[0] / PAGE if len(folders) == 1 else Path(PAGE)
     file = beside if given.file is None else Path(given.file)
     if given.file is not None:

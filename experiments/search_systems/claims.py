@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import wilcoxon
 
 from experiments.search_systems.compare import AT, POOLS
 from experiments.search_systems.scores import TABLES
 from experiments.search_systems.systems import SYSTEMS, TOPS, overrides
 from nas import judge
-from nas.judge.effects import holm
+from nas.judge.effects import holm, signed_rank
 
-__all__ = ["CLAIMS", "SPACES", "VERDICTS", "Advice", "Claim", "Outcome", "advised", "column", "outcomes"]
+__all__ = ["CLAIMS", "LEVEL", "SPACES", "VERDICTS", "Advice", "Claim", "Outcome", "advised", "column", "outcomes"]
 
-_LEVEL = 0.05
+#: of every test of the comparison
+LEVEL = 0.05
 #: what can become of a claim in a pool
 VERDICTS = ("holds", "no significant difference", "the other way")
 #: space -> its tables
@@ -79,7 +79,7 @@ class Outcome:
     def verdict(self) -> str:
         """Returns one of ``VERDICTS``."""
         holds, neither, against = VERDICTS
-        if self.p >= _LEVEL or not self.difference:
+        if self.p >= LEVEL or not self.difference:
             return neither
         return holds if self.difference < 0 else against
 
@@ -96,7 +96,7 @@ def outcomes(claim: Claim, data: Mapping[str, Any]) -> list[Outcome]:
     for table, pool in where:
         systems = data[table]["pools"][pool]
         gaps.append(np.subtract(column(systems[claim.better], claim.at), column(systems[claim.than], claim.at)))
-    corrected = holm([float(wilcoxon(gap).pvalue) if np.any(gap) else 1.0 for gap in gaps])
+    corrected = holm([signed_rank(gap) for gap in gaps])
     return [Outcome(*place, float(gap.mean()), p) for place, gap, p in zip(where, gaps, corrected, strict=True)]
 
 

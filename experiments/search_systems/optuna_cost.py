@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 import spaces
 from experiments.guard import guarded, named
@@ -34,6 +33,7 @@ from nas.core.lines import LineFile, whole_lines
 from nas.engine.evaluate import Evaluator
 from nas.engine.pools import SpacePool
 from nas.engine.trials import TRUTH, Result
+from nas.judge.effects import signed_rank
 from nas.report.tables import text_table
 from nas.search.base import Searcher
 from nas.settings import SearchSettings, make
@@ -169,7 +169,7 @@ def _found() -> list[dict[str, Any]]:
             **best,
             "better": int((gains > 0).sum()),
             "worse": int((gains < 0).sum()),
-            "p": float(stats.wilcoxon(gains).pvalue) if gains.any() else 1.0,
+            "p": signed_rank(gains),
         }
         rows.append(row)
     return rows

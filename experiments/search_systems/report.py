@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import wilcoxon
 
 from experiments.guard import guarded
-from experiments.search_systems.claims import CLAIMS, SPACES, VERDICTS, Advice, Claim, advised, outcomes
-from experiments.search_systems.claims import column as _column
+from experiments.search_systems.claims import CLAIMS, LEVEL, SPACES, VERDICTS, Advice, Claim, advised, column, outcomes
 from experiments.search_systems.compare import AT, PAIRS, POOLS, RESULTS
 from experiments.search_systems.pareto import INDICATORS, METHODS
 from experiments.search_systems.scores import METRICS, PROBES, TABLES
 from experiments.search_systems.systems import SYSTEMS, TOPS
 from nas import judge
 from nas.core.files import number, write_text
-from nas.judge.effects import holm
+from nas.judge.effects import holm, signed_rank
 from nas.report import plots
 from nas.report.render import render
 
@@ -34,7 +32,6 @@ _DRAWN = (
     *("random", "top by the field's metric", "ageing evolution", "local search", "bananas", "bayes", "bayes, zeronas"),
     *("robot", "proxybo"),
 )
-_LEVEL = 0.05
 #: space -> what its members are called
 _SPACES = {"rnn": "cells", "bert": "BERT"}
 _METHOD = {"all": "every member"}
@@ -77,18 +74,17 @@ def better(systems: Mapping[str, Any], than: str, at: int) -> dict[str, tuple[fl
     """
     place = AT.index(at)
     others = {name: one for name, one in systems.items() if name != than and one["regret"][0][place] is not None}
-    told = {name: np.subtract(_column(one, at), _column(systems[than], at)) for name, one in others.items()}
-    raw = [float(wilcoxon(gap).pvalue) if np.any(gap) else 1.0 for gap in told.values()]
-    corrected = holm(raw)
+    told = {name: np.subtract(column(one, at), column(systems[than], at)) for name, one in others.items()}
+    corrected = holm([signed_rank(gap) for gap in told.values()])
     return {name: (float(told[name].mean()), p) for name, p in zip(told, corrected, strict=True)}
 
 
 def winners(systems: Mapping[str, Any], at: int) -> list[str]:
     """Returns the system of the least mean regret, and behind it those that it is not significantly better than."""
-    run = {name: _column(one, at) for name, one in systems.items() if one["regret"][0][AT.index(at)] is not None}
+    run = {name: column(one, at) for name, one in systems.items() if one["regret"][0][AT.index(at)] is not None}
     means = {name: float(np.mean(values)) for name, values in run.items()}
     first = min(means, key=lambda name: means[name])
-    beaten = {name for name, (gap, p) in better(systems, first, at).items() if gap > 0 and p < _LEVEL}
+    beaten = {name for name, (gap, p) in better(systems, first, at).items() if gap > 0 and p < LEVEL}
     return [first, *(name for name in sorted(means, key=lambda name: means[name]) if name not in {first, *beaten})]
 
 
@@ -120,7 +116,7 @@ def _best(name: str, data: Mapping[str, Any]) -> list[list[str]]:
         systems = data["pools"][what]
         for at in AT:
             first, *others = winners(systems, at)
-            mean, _, error = judge.mean_and_error(_column(systems[first], at))
+            mean, _, error = judge.mean_and_error(column(systems[first], at))
             rows.append([name, what, str(at), first, _around(mean, error), "; ".join(others) or "none"])
     return rows
 
@@ -140,7 +136,7 @@ def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
     tops = [name for name in TOPS if name in systems]
     rows = []
     against_random = [better(systems, "random", at) for at in AT]
-    lead = [min(tops, key=lambda name: float(np.mean(_column(systems[name], at)))) for at in AT]
+    lead = [min(tops, key=lambda name: float(np.mean(column(systems[name], at)))) for at in AT]
     against_top = [better(systems, top, at) for top, at in zip(lead, AT, strict=True)]
     for name in (*TOPS, *SYSTEMS):
         if name not in systems:
@@ -156,8 +152,8 @@ def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
             if one["regret"][0][place] is None:
                 cells.append("")
                 continue
-            mean, _, error = judge.mean_and_error(_column(one, at))
-            rank, _, around = judge.mean_and_error(_column(one, at, "rank"))
+            mean, _, error = judge.mean_and_error(column(one, at))
+            rank, _, around = judge.mean_and_error(column(one, at, "rank"))
             marks = [
                 _mark(against_random[place].get(name), "r"),
                 _mark(against_top[place].get(name), "t"),
@@ -169,7 +165,7 @@ def _rows(systems: Mapping[str, Any]) -> list[list[str]]:
 
 def _mark(found: tuple[float, float] | None, letter: str) -> str:
     """Returns +r, say, for significantly better than what r stands for, -r for worse, else nothing."""
-    if found is None or found[1] >= _LEVEL or found[0] == 0:
+    if found is None or found[1] >= LEVEL or found[0] == 0:
         return ""
     return f"+{letter}" if found[0] < 0 else f"-{letter}"
 
@@ -206,13 +202,13 @@ def figure(data: Mapping[str, Any], path: Path) -> None:
     What plans by its budget is a point for each budget it was run with.
     """
     drawn, axes = plots.subplots(len(TABLES), len(POOLS), width=4.2, height=3.4)
-    for column, name in enumerate(TABLES):
+    for at, name in enumerate(TABLES):
         for row, what in enumerate(POOLS):
-            ax, systems = axes[row][column], data[name]["pools"][what]
+            ax, systems = axes[row][at], data[name]["pools"][what]
             for place, system in enumerate(one for one in _DRAWN if one in systems):
                 if "curve" not in systems[system]:
                     ran = [n for n in AT if systems[system]["regret"][0][AT.index(n)] is not None]
-                    ends = [float(np.mean(_column(systems[system], n))) for n in ran]
+                    ends = [float(np.mean(column(systems[system], n))) for n in ran]
                     colour, style = ("#444444", "s:") if system == "robot" else ("#444444", "^:")
                     ax.plot(ran, ends, style, color=colour, markersize=5, label=system)
                     continue

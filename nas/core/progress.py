@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 __all__ = ["Progress"]
@@ -37,10 +37,8 @@ class Progress:
             self.failures += 1
         elif self.best is None or value > self.best:
             self.best = value
-        now = self._last = time.monotonic()
-        if now - self._shown >= self._pause:
-            self._shown = now
-            self._write(self._text(now))
+        self._last = time.monotonic()
+        self._show(self._text)
 
     def took_up(self, values: Sequence[float | None]) -> None:
         """Counts evaluations that the journal knew, None for a failure."""
@@ -49,23 +47,24 @@ class Progress:
         self.failures += len(values) - len(found)
         self.best = max(found, default=self.best) if self.best is None else max([self.best, *found])
         self._last = time.monotonic()
-        if self._last - self._shown >= self._pause:
-            self._shown = self._last
-            self._write(self._text(self._last))
+        self._show(self._text)
 
     def note(self, text: str) -> None:
         """Shows what goes on before anything is counted, no more often than the line of the evaluations."""
+        self._show(lambda: text)
+
+    def _show(self, text: Callable[[], str]) -> None:
         now = time.monotonic()
         if now - self._shown >= self._pause:
             self._shown = now
-            self._write(text)
+            self._write(text())
 
-    def _text(self, now: float) -> str:
+    def _text(self) -> str:
         best = "none" if self.best is None else f"{self.best:.6g}"
         told = f"best {best}  {self.failures} failed"
         if not self.computed:
             return f"{self.done}/{self.total} {self.unit}  taken up from the journal  {told}"
-        rate = self.computed / max(1e-9, now - self._began)
+        rate = self.computed / max(1e-9, self._last - self._began)
         return (
             f"{self.done}/{self.total} {self.unit}  {rate:.1f}/s  {told}  {(self.total - self.done) / rate:.0f} s left"
         )

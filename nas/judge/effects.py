@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FTest", "f_test", "holm", "nested_f_test"]
+__all__ = ["FTest", "f_test", "holm", "nested_f_test", "signed_rank"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,13 @@ def nested_f_test(truth: np.ndarray, base: np.ndarray, added: np.ndarray) -> FTe
         return np.asarray(columns - base @ np.linalg.lstsq(base, columns, rcond=None)[0])
 
     return f_test(truth, added, without_base, int(np.linalg.matrix_rank(base)))
+
+
+def signed_rank(gaps: Sequence[float] | np.ndarray) -> float:
+    """Returns p of a two-sided Wilcoxon signed-rank test of paired differences; 1 where all pairs are equal."""
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(gaps).pvalue) if np.any(gaps) else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

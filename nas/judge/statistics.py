@@ -166,7 +166,7 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
         first, second = np.repeat(first_places, counts), np.repeat(second_places, counts)
         tau, rho = kendall(first, second), _of_places(first, second)
         # an architecture that was drawn twice makes no pair with itself
-        return tau, rho, _tie_broken(tau, first, second, int((len(a) ** 2 - (counts**2).sum()) // 2))
+        return tau, rho, _tie_broken(tau, first, second, _told_apart(rows[:, 0]))
 
     rows = np.arange(len(a))[:, None]
     taus, rhos, broken = bootstrap(statistics, rows, resamples, rng)

@@ -15,7 +15,7 @@ from nas.core.files import number, write_csv, write_json, write_text
 from nas.report import plots
 from nas.report.tables import markdown_table, mean_and_error, text_table
 
-__all__ = ["baselines", "collated", "compare", "lines", "ordered", "tables"]
+__all__ = ["baselines", "by_benchmark", "collated", "compare", "lines", "tables"]
 
 
 def compare(runs: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             shortest = min(len(c["best_so_far"]) for c in curves)
             sized = [c for c in curves if c["parameters"]]
             stacked, by_chance, by_size = (
-                np.array([c[of][: min(len(one[of]) for one in those)] for c in those], dtype=float)  # None becomes nan
+                _stacked([c[of] for c in those], shortest)
                 for of, those in (("best_so_far", curves), ("random", curves), ("parameters", sized))
             )
             summary["curve"] = stacked.mean(axis=0).tolist()
@@ -171,6 +171,12 @@ def _method(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if sized:  # where the space knows its sizes
                 summary["parameters_curve"] = by_size.mean(axis=0).tolist()
     return summary
+
+
+def _stacked(curves: Sequence[Sequence[float | None]], most: int) -> np.ndarray:
+    """Returns (curves, at most ``most``), all cut to the shortest; None becomes NaN."""
+    end = min([most, *map(len, curves)])
+    return np.array([curve[:end] for curve in curves], dtype=float)
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:
@@ -215,9 +221,17 @@ def _table(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[lis
     return header, rows
 
 
-def ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _ordered(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Returns (name, method), best mean regret first, those without one last."""
     return sorted(results["methods"].items(), key=lambda item: item[1].get("regret", {"mean": float("inf")})["mean"])
+
+
+def by_benchmark(results: Mapping[str, Any]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Returns benchmark ("" for none) -> (name, method), best mean regret first, those without one last."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name, method in _ordered(results):
+        found.setdefault((method["benchmark"] or {}).get("name", ""), []).append((name, method))
+    return found
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
@@ -244,7 +258,7 @@ def tables(results: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[s
         apart = any(
             "reported" in m for m in results["methods"].values() if (m["benchmark"] or {}).get("name") == benchmark
         )
-        for name, m in ordered(results):
+        for name, m in _ordered(results):
             of = m["benchmark"] or {}
             if of.get("name") != benchmark:
                 continue
@@ -295,7 +309,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
     made = []
     for benchmark in _benchmarks(results):
         shown = [
-            (n, m) for n, m in ordered(results) if (m["benchmark"] or {}).get("name") == benchmark and "regret" in m
+            (n, m) for n, m in _ordered(results) if (m["benchmark"] or {}).get("name") == benchmark and "regret" in m
         ]
         if not shown:
             continue

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nas.core.errors import ZeronasError, is_printable
 from nas.core.options import shown
 
-__all__ = ["read_run"]
+__all__ = ["read_results", "read_run", "search_results"]
 
 Word = Annotated[str, MaxLen(300), Predicate(is_printable)]
 #: a word that files are named after
@@ -122,24 +122,46 @@ class _Run(_Part):
     config: _Config
 
 
+def read_results(folder: Path, unfinished: str = "it holds no finished run", what: str = "it") -> Any:
+    """Returns what the results.json of a run folder decodes to.
+
+    Args:
+        unfinished: what it means that there is none.
+        what: is to be run again where it cannot be read.
+
+    Raises:
+        ZeronasError: the folder or its results.json is not there, or the latter cannot be read.
+    """
+    path = folder / "results.json"
+    if not os.path.isdir(folder):  # False where the name is too long
+        raise ZeronasError(f"There is no run folder {shown(str(folder), 200)}.")
+    if not path.exists():
+        raise ZeronasError(f"The run folder '{folder}' has no results.json: {unfinished}; run it again.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ZeronasError(f"'{path}' cannot be read ({error}); run {what} again.") from None
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise ZeronasError(f"'{path}' cannot be read ({why}); run {what} again.") from None
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """Returns the results of a finished search.
 
     Raises:
         ZeronasError: the folder is not there, holds no finished search, or its results cannot be read.
     """
+    return search_results(read_results(folder, "the search did not finish", "the search"), folder)
+
+
+def search_results(results: Any, folder: Path) -> dict[str, Any]:
+    """Returns what ``read_results`` gave of a folder, as the results of a search, with the folder's name.
+
+    Raises:
+        ZeronasError: they are none, or of another version.
+    """
     path = folder / "results.json"
-    if not os.path.isdir(folder):  # False where the name is too long
-        raise ZeronasError(f"There is no run folder {shown(str(folder), 200)}.")
-    if not path.exists():
-        raise ZeronasError(f"The run folder '{folder}' has no results.json: the search did not finish; run it again.")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ZeronasError(f"'{path}' cannot be read ({error}); run the search again.") from None
-    except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
-        raise ZeronasError(f"'{path}' cannot be read ({why}); run the search again.") from None
     if not isinstance(results, dict) or results.get("command") != "search":
         raise ZeronasError(f"'{path}' is not the result of a search; compare takes folders that `zeronas search` made.")
     missing = [name for name, field in _Run.model_fields.items() if field.is_required() and name not in results]

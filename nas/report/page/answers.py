@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.core.files import number
 from nas.report.apart import named
-from nas.report.compare import ordered
+from nas.report.compare import by_benchmark
 from nas.report.tables import estimate
 
 __all__ = ["compared", "ranked", "searched", "tied"]
@@ -93,10 +93,7 @@ def ranked(results: Mapping[str, Any], order: Sequence[str]) -> list[str]:
 def compared(results: Mapping[str, Any]) -> list[str]:
     """Returns the answer of a comparison, one thought a sentence, benchmark by benchmark."""
     told = []
-    tables: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for name, method in ordered(results):
-        tables.setdefault((method["benchmark"] or {}).get("name", ""), []).append((name, method))
-    for table, methods in tables.items():
+    for table, methods in by_benchmark(results).items():
         known = [(name, method) for name, method in methods if "regret" in method]
         if not known:
             told.append(f"None of {len(methods)} methods found an architecture whose truth is known.")

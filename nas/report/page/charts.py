@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.core.files import number
 from nas.report import plots
-from nas.report.compare import baselines, ordered
+from nas.report.compare import baselines, by_benchmark
 from nas.report.page.runs import Run
 
 __all__ = ["points", "regret_of_methods", "regret_of_search", "scatter", "selection"]
@@ -155,11 +155,10 @@ def regret_of_search(run: Run) -> dict[str, Any] | None:
 def regret_of_methods(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns benchmark -> regret against queries of all methods, with bands of a standard error over seeds."""
     made = {}
-    tables: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for name, method in ordered(results):
-        if method.get("curve"):
-            tables.setdefault(method["benchmark"]["name"], []).append((name, method))
-    for table, shown in tables.items():
+    for table, methods in by_benchmark(results).items():
+        shown = [(name, method) for name, method in methods if method.get("curve")]
+        if not shown:
+            continue
         series: list[dict[str, Any]] = []
         for label, method in shown:
             one: dict[str, Any] = {"name": label, "y": method["curve"], "style": "line"}

@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import heapq
-import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import ZeronasError
-from nas.core.options import shown
-from nas.report.finished import read_run
+from nas.report.finished import read_results, search_results
 
 __all__ = ["MOST", "Row", "Run", "read_folders"]
 
@@ -99,15 +96,7 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
 
 
 def _results(folder: Path) -> Mapping[str, Any]:
-    path = folder / "results.json"
-    if not os.path.isdir(folder):  # False where the name is too long
-        raise ZeronasError(f"There is no run folder {shown(str(folder), 200)}.")
-    if not path.exists():
-        raise ZeronasError(f"The run folder '{folder}' has no results.json: it holds no finished run; run it again.")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ZeronasError(f"'{path}' cannot be read ({error}); run it again.") from None
+    path, results = folder / "results.json", read_results(folder)
     command = results.get("command") if isinstance(results, dict) else None
     if command not in _COMMANDS:
         raise ZeronasError(
@@ -115,7 +104,7 @@ def _results(folder: Path) -> Mapping[str, Any]:
             "`zeronas search`, `zeronas rank` and `zeronas compare` made."
         )
     if command == "search":
-        return read_run(folder)
+        return search_results(results, folder)
     missing = [key for key in (_NEEDED if command == "rank" else ("runs",)) if key not in results]
     if missing:
         raise ZeronasError(
