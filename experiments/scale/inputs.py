@@ -11,6 +11,8 @@ others in what JSON decodes to, or bytes changed in its text. What must not happ
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import json
 import signal
 import tempfile
@@ -238,24 +240,43 @@ def _configuration(rng: np.random.Generator) -> Callable[[], Any]:
 
 
 @cache
-def _table_text() -> bytes:
+def _table_rows() -> list[list[Any]]:
     space = spaces.get("rnn")
-    lines = ["architecture,loss,note"]
-    for number in range(12):
-        text = space.format(space.sample(seeds.generator(0, "faults", "table", number))).replace('"', '""')
-        lines.append(f'"{text}",{4 + number / 10},row {number}')
-    return ("\n".join(lines) + "\n").encode()
+    cells = [space.sample(seeds.generator(0, "faults", "table", number)) for number in range(12)]
+    rows = [[space.format(cell), 4 + number / 10, f"row {number}"] for number, cell in enumerate(cells)]
+    return [["architecture", "loss", "note"], *rows]
+
+
+def _table_text(rows: list[list[Any]]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode(errors="surrogatepass")
+
+
+def _changed_rows(rng: np.random.Generator) -> list[list[Any]]:
+    """Returns the table with a row left out, there twice, or with a field that is another."""
+    rows = copy.deepcopy(_table_rows())
+    at, column, way = int(rng.integers(len(rows))), int(rng.integers(3)), int(rng.integers(4))
+    if way == 0:
+        del rows[at]
+    elif way == 1:
+        rows.insert(int(rng.integers(1, len(rows))), list(rows[at]))
+    else:
+        values = [value for value in _STRANGE if not isinstance(value, int) or abs(value) < 10**4000]
+        rows[at][column] = _pick(rng, values)
+    return rows
 
 
 def _table(rng: np.random.Generator) -> Callable[[], Any]:
-    given, as_space = _damaged(rng, _table_text()), rng.random() < 0.5
+    by_fields, as_space = rng.random() < 0.6, rng.random() < 0.5
+    given = _table_text(_changed_rows(rng)) if by_fields else _damaged(rng, _table_text(_table_rows()))
 
     def fire() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "table.csv"
             path.write_bytes(given)
             if as_space:
-                space = spaces.get("table", file=str(path), objective="loss", higher_is_better=[])
+                space = spaces.get("table", file=str(path), objective="loss", higher_is_better=["loss"])
                 benchmark = benchmarks.get(space.benchmarks[0], None, space)
             else:
                 space = spaces.get("rnn")
