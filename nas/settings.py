@@ -68,6 +68,7 @@ __all__ = [
     "Settings",
     "SharedSettings",
     "TrainSettings",
+    "WatchSettings",
     "make",
     "read",
 ]
@@ -296,6 +297,16 @@ class PageSettings:
     file: Folder | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchSettings:
+    """``zeronas watch``; see ``conf/watch.yaml``."""
+
+    command: ClassVar[str] = "watch"
+
+    runs: tuple[Folder, ...]
+    once: bool
+
+
 K = TypeVar(
     "K",
     SearchSettings,
@@ -307,6 +318,7 @@ K = TypeVar(
     CompareSettings,
     ExportSettings,
     PageSettings,
+    WatchSettings,
 )
 S = TypeVar("S", bound=SharedSettings, covariant=True)
 Q = TypeVar("Q", bound=SharedSettings)

@@ -207,13 +207,13 @@ def _scored(asked: bytes) -> list[dict[str, Score]]:
     members, space, probe, seed, device, size, own = pickle.loads(asked)
     needs = Needs.union(members.values())
     drawn = [space.sample(seeds.generator(own, "reference", i)) for i in range(size)]
-    progress, found = Progress(size, "of the reference sample"), {}
-    with one_thread() if needs.to_run else nullcontext():  # as in a run
+    found = {}
+    threads = one_thread() if needs.to_run else nullcontext()  # as in a run
+    with threads, Progress(size, "of the reference sample") as progress:
         for architecture in drawn:
             if architecture.key not in found:
                 found[architecture.key] = _scores(members, probe, space, architecture, needs, seed, device)
             progress.step(next(iter(found[architecture.key].values())).value, True)
-    progress.finish()
     return [found[architecture.key] for architecture in drawn]
 
 

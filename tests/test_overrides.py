@@ -31,7 +31,7 @@ from nas.core import folders
 from nas.engine.journal import Journal
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report")
+COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report", "watch")
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -46,6 +46,7 @@ BASE = {
     "compare": ["runs=[nothing]"],
     "export_study": ["runs=[nothing]"],
     "report": ["runs=[nothing]"],
+    "watch": ["runs=[nothing]"],
 }
 #: keys that the composition lacks and people type
 EXTRA = {
@@ -58,6 +59,7 @@ EXTRA = {
     "compare": [],
     "export_study": [],
     "report": [],
+    "watch": [],
 }
 #: a search that asks for truths, and what of its keys the others do not have
 SURROGATE = ["searcher=bayes", "benchmark=mini_rnn", "queries=3", "verify=1"]
@@ -156,7 +158,7 @@ def test_generated_overrides(
         base = compose(config_name=command, overrides=[*map(opened, BASE[command]), *(SURROGATE if group else [])])
     run = importlib.import_module(f"experiments.commands.{command}").run
     assert ended(lambda: reported(run, base)) == (
-        2 if command in ("compare", "export_study", "report") else 0
+        2 if command in ("compare", "export_study", "report", "watch") else 0
     )  # there is no such run
     wrong = []
     made = generated(command, plain(base))

@@ -134,15 +134,14 @@ def _evolved(
     given = settings.given
     grammar = Grammar.of(settings.probe.gives, given.chain, given.longest)
     columns: dict[str, Proxy] = {column.text: Expression(column.text) for column in grammar.columns}
-    progress = Progress(len(design))
-    with Evaluator(_task(settings, settings.space, columns), settings.workers) as evaluator:
+    evaluator, progress = Evaluator(_task(settings, settings.space, columns), settings.workers), Progress(len(design))
+    with evaluator, progress:
         rows = measured(evaluator, [m.architecture for m in design], folder / "statistics", run, progress)
-    progress.finish()
     table = dict(zip(columns, rows.T.copy(), strict=True))
-    found, progress = [], Progress(given.generations + 1, "generations")
-    with Generations(
-        folder / "generations.jsonl", run, Worth(table, _truth(benchmark, design), given.parsimony)
-    ) as ask:
+    found = []
+    worth = Worth(table, _truth(benchmark, design), given.parsimony)
+    asked = Generations(folder / "generations.jsonl", run, worth)
+    with asked as ask, Progress(given.generations + 1, "generations") as progress:
         evolution = Evolution(
             grammar, ask, settings.seed, given.population, given.tournament, given.elites, given.crossover
         )
@@ -150,7 +149,6 @@ def _evolved(
             ask.add(generation)
             found.append(generation)
             progress.step(generation.population[0].fitness if generation.population else None, True)
-    progress.finish()
     if not any(generation.population for generation in found):
         raise ZeronasError("Every formula was rejected; use more architectures, or a larger population.")
     return found
@@ -195,11 +193,10 @@ def _scored(
     journal: Journal,
 ) -> Scored:
     wanted = {**baselines, **{text: Expression(text) for text in formulas}}
-    progress = Progress(len(members))
-    with Evaluator(_task(settings, space, wanted), settings.workers) as evaluator:
+    evaluator, progress = Evaluator(_task(settings, space, wanted), settings.workers), Progress(len(members))
+    with evaluator, progress:
         trials = [Trial(member.architecture) for member in members]
         evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
-    progress.finish()
     scores = {label: [evaluation.scores[label].value for evaluation in evaluations] for label in wanted}
     keys = [member.key for member in members]
     return Scored(name, benchmark.name, keys, _truth(benchmark, members), benchmark.sign, scores)

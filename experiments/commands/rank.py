@@ -12,10 +12,11 @@ import numpy as np
 from experiments.commands.app import command, prepared
 from experiments.guard import guarded
 from nas.core.errors import ZeronasError
-from nas.core.progress import Progress
+from nas.core.progress import Progress, told
 from nas.engine.evaluate import Evaluator
 from nas.engine.journal import Journal
 from nas.engine.run import answered
+from nas.engine.started import Started
 from nas.engine.trials import PROXIES, Trial
 from nas.report.apart import ranked_line
 from nas.report.rank import lines, members_line, noise_line, published_lines, report, samples_lines
@@ -36,13 +37,18 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = make(config, RankSettings)
     given, benchmark = settings.given, settings.needed_truth()
+    with told(f"reading the table {benchmark.name}"):
+        _ = benchmark.members
     members = chosen_members(benchmark, settings.space.contains, given.limit)
     baselines = [name for name in BASELINES if settings.space.counted or name != "parameters"]
     task = settings.task(baselines if given.baselines else ())
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        progress = Progress(len(members))
-        with Evaluator(task, min(settings.workers, len(members))) as evaluator:
+        Started(
+            command=given.command, wanted={PROXIES: len(members)}, workers=settings.workers, known=len(journal.known)
+        ).write(folder)
+        evaluator, progress = Evaluator(task, min(settings.workers, len(members))), Progress(len(members))
+        with evaluator, progress:
             trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,12 +13,14 @@ from experiments.commands.app import command, prepared
 from experiments.guard import guarded
 from nas import search as searchers
 from nas.core.errors import ZeronasError
+from nas.core.progress import Progress, Truths, told
 from nas.engine.evaluate import Evaluator
 from nas.engine.gate import Gate, Gated
 from nas.engine.journal import Journal
 from nas.engine.pools import BenchmarkPool, Pool, SpacePool
 from nas.engine.region import Region
 from nas.engine.run import search
+from nas.engine.started import Started
 from nas.engine.trials import PROXIES, TRUTH, Measure
 from nas.report.search import answer, report
 from nas.search.base import Searcher
@@ -53,7 +56,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     elif settings.trains:
         raise ZeronasError("truth=train trains the verify=K best by proxy, but verify is 0; for example verify=3.")
     if settings.benchmark is not None:
-        _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
+        with told(f"reading the table {settings.benchmark.name}"):
+            _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
     folder, begun = settings.folder, time.monotonic()
     task = settings.task()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
@@ -66,7 +70,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             # draws do not depend on scores, so many may be asked for at once: the passes are full, the result the same
             batch = max(given.batch, _DRAWS) if searcher.only_draws else given.batch
             budgets = {PROXIES: float(given.budget), TRUTH: queries}
-            results, seconds = search(stages, measures, journal, budgets, batch, settings.space.restored)
+            _started(settings, queries, measures.get(TRUTH), journal).write(folder)
+            progress = _progress(settings, queries, measures.get(TRUTH))
+            results, seconds = search(stages, measures, journal, budgets, batch, settings.space.restored, progress)
         labels = [*settings.proxies, *settings.statistics]
         rows, asked = scored(results, journal.known, labels), queried(results, settings.benchmark)
         wall, note = time.monotonic() - begun, _note(settings, asked)
@@ -167,6 +173,26 @@ def _truth(settings: Settings[SearchSettings], root: Path) -> Measure:
     if settings.trains:
         return TrainingTruth(benchmark, root, settings.workers)
     return TableTruth(benchmark)
+
+
+def _progress(settings: Settings[SearchSettings], queries: float, truth: Measure | None) -> Progress:
+    benchmark = settings.benchmark
+    truths = None if benchmark is None else Truths(queries, benchmark.sign, benchmark.unit)
+    others = truth.running if isinstance(truth, TrainingTruth) else None
+    return Progress(settings.given.budget, truths=truths, others=others)
+
+
+def _started(settings: Settings[SearchSettings], queries: float, truth: Measure | None, journal: Journal) -> Started:
+    benchmark, given = settings.benchmark, settings.given
+    return Started(
+        command=given.command,
+        wanted={PROXIES: given.budget, TRUTH: queries},
+        sign=1 if benchmark is None else int(benchmark.sign),
+        unit="" if benchmark is None else benchmark.unit,
+        workers=settings.workers,
+        trained=os.path.relpath(truth.store, journal.folder) if isinstance(truth, TrainingTruth) else "",
+        known=sum(measure == PROXIES for _, measure, _ in journal.known),
+    )
 
 
 def _note(settings: Settings[SearchSettings], queries: Sequence[Query]) -> str:

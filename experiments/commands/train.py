@@ -17,6 +17,7 @@ from nas.core.errors import ZeronasError
 from nas.core.files import number, versions, write_json, write_text
 from nas.core.folders import claimed
 from nas.core.options import Choice, shown
+from nas.core.progress import Progress
 from nas.core.workers import out_of_memory
 from nas.judge.noise import Noise
 from nas.report import plots
@@ -78,11 +79,16 @@ def _trained(
         file=sys.stderr,
     )
 
+    progress = Progress(protocol.steps, "updates")
+    progress.beside = ""
+
     def report(step: int, value: float) -> None:
+        progress.beside = f"validation loss {value:.4f}"
         print(f"update {step:,} of {protocol.steps:,}: validation loss {value:.4f}", file=sys.stderr, flush=True)
 
     try:
-        training, model = train(architecture, protocol, corpus, seed, device, folder, report)
+        with progress:
+            training, model = train(architecture, protocol, corpus, seed, device, folder, report, each=progress.reached)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

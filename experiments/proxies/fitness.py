@@ -93,8 +93,8 @@ def _scored(name: str) -> tuple[list[Member], Task, dict[str, dict[str, float | 
         (m.key, m.architecture, benchmark.sign * m.value if isinstance(m, Entry) else None) for m in benchmark.members
     ]
     trials = [Trial(architecture) for _, architecture, _ in members]
-    with Journal(folder, settings.identity) as journal, Evaluator(task) as evaluator:
-        answers = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
+    with Journal(folder, settings.identity) as journal, Evaluator(task) as evaluator, Progress(len(trials)) as progress:
+        answers = answered(trials, {PROXIES: evaluator}, journal, progress)
     scores = {label: {one.key: one.scores[label].value for one in answers} for label in task.proxies}
     if space.name == "bert":
         scores["hidden x layers"] = {key: float(a.hidden_size * len(a.layers)) for key, a, _ in members}

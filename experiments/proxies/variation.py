@@ -57,8 +57,12 @@ def _compared(name: str) -> dict[str, Any]:
     settings = make(config, RankSettings)
     benchmark = settings.needed_truth()
     trials = [Trial(entry.architecture) for entry in benchmark.entries]
-    with Journal(folder, settings.identity) as journal, Evaluator(settings.task()) as evaluator:
-        answers = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
+    with (
+        Journal(folder, settings.identity) as journal,
+        Evaluator(settings.task()) as evaluator,
+        Progress(len(trials)) as progress,
+    ):
+        answers = answered(trials, {PROXIES: evaluator}, journal, progress)
     scored = [next(iter(one.scores.values())) for one in answers]
     kept = [i for i, score in enumerate(scored) if score.value is not None]
     samples = np.array([scored[i].samples for i in kept], dtype=float)  # (n, V)

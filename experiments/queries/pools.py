@@ -90,8 +90,8 @@ def scored(name: str, seed: int) -> tuple[Space[Any], Benchmark, dict[str, Evalu
     trials = [Trial(entry.architecture) for entry in benchmark.entries]
     # what scores hang on: not the surrogate's own settings
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
-    with Journal(folder, kept) as journal, Evaluator(settings.task()) as evaluator:
-        found = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
+    with Journal(folder, kept) as journal, Evaluator(settings.task()) as evaluator, Progress(len(trials)) as progress:
+        found = answered(trials, {PROXIES: evaluator}, journal, progress)
     return settings.space, benchmark, {one.key: one for one in found}
 
 

@@ -104,8 +104,12 @@ def scored(name: str, probe: int, workers: int = 1) -> Scored:
     trials = [Trial(member.architecture) for member in benchmark.members]
     # what scores hang on: not the surrogate's own settings
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
-    with Journal(folder, kept) as journal, Evaluator(settings.task(), workers) as evaluator:
-        found = answered(trials, {PROXIES: evaluator}, journal, Progress(len(trials)))
+    with (
+        Journal(folder, kept) as journal,
+        Evaluator(settings.task(), workers) as evaluator,
+        Progress(len(trials)) as progress,
+    ):
+        found = answered(trials, {PROXIES: evaluator}, journal, progress)
     views = tuple(label for label in found[0].scores if label.startswith(VIEW))
     return Scored(settings.space, benchmark, views, {one.key: one for one in found})
 

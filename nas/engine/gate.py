@@ -215,10 +215,9 @@ class Gated:
 def _scores(measure: Measure, architectures: Sequence[Any]) -> dict[str, Mapping[str, Score]]:
     """Returns key -> scores; what was drawn several times is measured once."""
     trials = [Trial(one) for one in {one.key: one for one in architectures}.values()]
-    progress = Progress(len(trials), "draws for the gate")
     found = {}
-    for place, evaluation in measure.answer(trials):
-        found[trials[place].architecture.key] = evaluation.scores
-        progress.step(next(iter(evaluation.scores.values())).value, True)
-    progress.finish()
+    with Progress(len(trials), "draws for the gate") as progress:
+        for place, evaluation in measure.answer(trials):
+            found[trials[place].architecture.key] = evaluation.scores
+            progress.step(next(iter(evaluation.scores.values())).value, True)
     return found

@@ -59,8 +59,7 @@ class Journal:
 
     def _read(self, path: Path) -> None:
         self._rounds: dict[int, dict[int, tuple[str, bytes]]] = {}  # round -> place -> key and JSON
-        progress = Progress(0)
-        with no_garbage():
+        with no_garbage(), Progress(0) as progress:
             for number, line in enumerate(each_line(path), 1):  # what was cut off is made again
                 try:
                     entry, form = _entry(line)
@@ -81,7 +80,6 @@ class Journal:
                     self._rounds.setdefault(asked[0], {})[asked[1]] = evaluation.key, form
                 if number % 1000 == 0:
                     progress.note(f"reading the journal: {number:,} answers")
-        progress.finish()
 
     def recalled(self, number: int, size: int, restore: Callable[[bytes, str], Any]) -> list[Recalled]:
         """Returns the first trials of a round, in the order asked; none where the journal lacks one of them.

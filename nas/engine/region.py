@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
-from scipy.spatial.distance import cdist
 
 from nas.core import seeds
 from spaces.base import Space
@@ -77,6 +76,8 @@ class Region:
 
     def _distances(self, features: np.ndarray, neighbour: int) -> np.ndarray:
         """Returns the distances of rows (n, features) to their neighbour-th nearest draw or nearest known one, (n,)."""
+        from scipy.spatial.distance import cdist
+
         distances = cdist(features, self._draws, "cityblock")
         found = np.partition(distances, neighbour - 1, axis=1)[:, neighbour - 1]
         if self._known:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nas.core.errors import ZeronasError
-from nas.core.progress import Progress
+from nas.core.progress import Progress, Truths
 from nas.core.workers import TRANSIENT
 from nas.engine.journal import Journal, no_garbage
 from nas.engine.trials import PROXIES, TRUTH, Evaluation, Left, Measure, Result, Trial, TrialId
@@ -63,7 +63,7 @@ def answered(
     for name in dict.fromkeys(trial.measure for trial in trials):
         if name not in measures:
             raise ZeronasError(f"The search asks for {name}, which nothing here measures; a benchmark is needed.")
-        measure, shown = measures[name], progress if name == PROXIES else None
+        measure = measures[name]
         missing: dict[TrialId, Trial] = {}
         places: list[int] = []
         for at, trial in enumerate(trials):
@@ -73,20 +73,30 @@ def answered(
                     if trial.id not in missing:
                         places.append(at)
                     missing[trial.id] = trial
-                elif shown is not None and known is not None:
-                    shown.step(_first(known), False)
+                elif progress is not None and known is not None:
+                    _count(progress, known, False)
         asked, begun = list(missing.values()), time.monotonic()
+        if progress is not None and asked:
+            progress.begin(truths=name == TRUTH)
         for place, evaluation in measure.answer(asked):
             if evaluation.known:
                 of_round = None if number is None or name != PROXIES else (number, places[place])
                 journal.add(evaluation, asked[place].architecture, of_round)
             else:
                 unknown[asked[place].id] = evaluation
-            if shown is not None:
-                shown.step(_first(evaluation), True)
+            if progress is not None and evaluation.known:
+                _count(progress, evaluation, True)
         if clock is not None:
             clock[name] = clock.get(name, 0.0) + time.monotonic() - begun
     return [journal.known[t.id] if t.id in journal.known else unknown[t.id] for t in trials]
+
+
+def _count(progress: Progress, evaluation: Evaluation, computed: bool) -> None:
+    """Counts an answer; ``computed`` is False where the journal knew it."""
+    if evaluation.measure == PROXIES:
+        progress.step(_first(evaluation), computed)
+    else:
+        progress.asked(evaluation.key, evaluation.fidelity, _first(evaluation), computed)
 
 
 def _first(evaluation: Evaluation) -> float | None:
@@ -106,6 +116,7 @@ def search(
     budgets: Mapping[str, float],
     batch: int,
     restore: Callable[[bytes, str], Any] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[list[Result], dict[str, float]]:
     """Runs a search until the searcher has nothing more to ask, or no budget is left for what it asks.
 
@@ -119,6 +130,7 @@ def search(
             the protocol costs that share, a diverged one as much as any other).
         restore: makes an architecture of the JSON and the key in the journal. With it a searcher that can be told what
             it asked (``Searcher.recall``) is not asked again, as long as nothing is computed anew.
+        progress: is told how far it is; without one, one is made.
 
     Returns:
         All results in the order told, and measure -> seconds that it took this session.
@@ -126,11 +138,23 @@ def search(
     Raises:
         ZeronasError: as ``answered``, or the searcher asks for what it knows for ever.
     """
+    with progress or Progress(round(budgets.get(PROXIES, 0)), truths=Truths(budgets.get(TRUTH, 0.0))) as shown:
+        return _searched(searcher, measures, journal, budgets, batch, restore, shown)
+
+
+def _searched(
+    searcher: Asking,
+    measures: Mapping[str, Measure],
+    journal: Journal,
+    budgets: Mapping[str, float],
+    batch: int,
+    restore: Callable[[bytes, str], Any] | None,
+    progress: Progress,
+) -> tuple[list[Result], dict[str, float]]:
     left = dict(budgets)
     results: list[Result] = []
     reached: dict[tuple[str, str], float] = {}  # key and measure -> highest fidelity asked so far
     known: dict[str, dict[str, Score]] = {}
-    progress = Progress(round(budgets.get(PROXIES, 0)))
     clock: dict[str, float] = {}
     idle, number = 0, 0
     with no_garbage():
@@ -147,7 +171,6 @@ def search(
     while idle < _IDLE:
         trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
         if not trials:
-            progress.finish()
             return results, clock
         told = []
         evaluations = answered(trials, measures, journal, progress, clock, number)
@@ -164,7 +187,6 @@ def search(
         idle = 0 if any(result.cost for result in told) else idle + 1
         results += told
         searcher.tell(told)
-    progress.finish()
     raise ZeronasError(
         f"Searcher '{searcher.name}' asked {_IDLE} times in a row for nothing but what it knew or cannot be known; "
         "what was computed is kept."

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,12 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Acquisition", "Process", "finite", "suggest"]
+if TYPE_CHECKING:
+    from nas.search.hnas import Acquisition
+
+__all__ = ["Process", "finite", "suggest"]
 
 Array = NDArray[np.float64]
-
-#: upper confidence bound, or expected improvement
-Acquisition = Literal["ucb", "ei"]
 
 _NOISE, _RESTARTS = 1e-6, 5
 _POINTS, _STARTS = 10_000, 10

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -23,12 +23,13 @@ from nas.core.options import Fidelity, Positive, Seed, Size, validated
 from nas.engine.pools import Pool
 from nas.engine.trials import Result
 from nas.search.base import SEARCHERS
-from nas.search.box import Acquisition
 from nas.search.candidates import CandidateSearch, feasible
 
-__all__ = ["HNASSearch", "objective"]
+__all__ = ["Acquisition", "HNASSearch", "objective"]
 
 Array = NDArray[np.float64]
+#: upper confidence bound, or expected improvement
+Acquisition = Literal["ucb", "ei"]
 #: of a coefficient 10^c
 Exponent = Annotated[float, Ge(-20), Le(20)]
 

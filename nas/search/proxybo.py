@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from nas.core import seeds
 from nas.core.options import Count, Fidelity, Positive, Seed, Size, validated
@@ -41,6 +40,8 @@ def concordance(scores: Sequence[float] | Array, truths: Sequence[float] | Array
 
     Higher is better in both. What is not finite, a failure or a divergence, ranks lowest; ties count as neither.
     """
+    from scipy.stats import rankdata  # scipy.stats takes a second to import
+
     first, second = (rankdata(np.where(np.isfinite(values), values, -np.inf)) for values in (scores, truths))
     count = len(first)
     if count < 2:
@@ -113,6 +114,8 @@ class ProxyBOSearch(CandidateSearch):
 
     def _summed(self, keys: list[str], scores: Array) -> Array:
         """Returns the sum (n,) of each candidate's ranks by the surrogate and each proxy, 1 the best, by influence."""
+        from scipy.stats import rankdata
+
         from nas.search.surrogate import expected_improvement, levelled  # scikit-learn takes a second to import
 
         known = [self._place[key] for key in self._truths if key in self._place]

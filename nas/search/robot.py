@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from nas.core import seeds
 from nas.core.options import Fidelity, NotNegative, Seed, Size, validated
@@ -35,6 +34,8 @@ def normalised(scores: Array, how: Literal["minmax", "rank"] = "minmax") -> Arra
         how: "minmax": from 0 to 1, and a constant column is left as it is, as released. "rank": the share of the others
             that are lower, half of the equal ones counted; a constant column is one half.
     """
+    from scipy.stats import rankdata  # scipy.stats takes a second to import
+
     columns = np.zeros_like(scores)
     for at, column in enumerate(scores.T):
         told = np.isfinite(column)

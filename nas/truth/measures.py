@@ -9,6 +9,7 @@ from pathlib import Path
 from nas.core.errors import ZeronasError
 from nas.engine.trials import TRUTH, Evaluation, Trial
 from nas.truth.benchmarks import Benchmark, MiniTable, Truth
+from nas.truth.train.running import FOLDER, running
 from nas.truth.train.table import Job, trained, value_at
 from proxies.base import Score
 
@@ -57,6 +58,7 @@ class TrainingTruth(TableTruth):
         if benchmark.protocol is None:
             raise ZeronasError(f"Benchmark '{benchmark.name}' has no protocol here, so nothing is trained for it.")
         self.protocol, self.root, self.workers = benchmark.protocol, root, workers
+        self._asked: frozenset[str] = frozenset()
 
     def answer(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Evaluation]]:
         """Yields (place, truth): first what the table holds, then each training as it ends.
@@ -79,7 +81,8 @@ class TrainingTruth(TableTruth):
             Job(trials[i].architecture, protocol, protocol.seeds[0], self._updates(trials[i].fidelity)) for i in missing
         ]
         fingerprint = docstrings(protocol.vocabulary).fingerprint
-        path = self.root / "trained" / f"{self.benchmark.name}-{protocol.hash}-{fingerprint[:12]}.jsonl"
+        path = self.store.with_name(f"{self.store.name}-{fingerprint[:12]}.jsonl")
+        self._asked = frozenset(job.architecture.key for job in jobs)
         print(f"training {len(missing)} candidates under the protocol {protocol.name}", file=sys.stderr)
         for done, (at, record, new) in enumerate(trained(jobs, None, path, min(self.workers, len(jobs))), 1):
             found = value_at(record, jobs[at].updates)
@@ -90,6 +93,15 @@ class TrainingTruth(TableTruth):
                     f"trained {done} of {len(jobs)}: {record['key']} {what}, {record['seconds']:.0f} s", file=sys.stderr
                 )
             yield missing[at], self._evaluation(trials[missing[at]], Truth(*found), record["seconds"])
+
+    @property
+    def store(self) -> Path:
+        """How the names of the journals of trainings begin; the fingerprint of the corpus follows."""
+        return self.root / "trained" / f"{self.benchmark.name}-{self.protocol.hash}"
+
+    def running(self) -> list[str]:
+        """Returns a line on each training under way that was asked for here."""
+        return [one.text for one in running(self.store.parent / FOLDER) if one.key in self._asked]
 
     def _updates(self, fidelity: float) -> int | None:
         return None if fidelity >= 1 else self.protocol.updates(fidelity)

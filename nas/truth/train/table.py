@@ -19,6 +19,7 @@ from nas.core.errors import ZeronasError
 from nas.core.lines import append_shared, whole_lines
 from nas.core.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
 from nas.truth.train.protocol import Protocol
+from nas.truth.train.running import FOLDER, Note
 
 __all__ = ["Job", "JobId", "Record", "read_lines", "train_all", "trained", "value_at"]
 
@@ -229,12 +230,22 @@ def _work(job: Job, corpus: str | None, path: Path) -> Record:
 
     text = load(corpus, job.protocol.vocabulary)
     begun = time.process_time()
-    folder = (
-        path.parent / "checkpoints" / f"{job.protocol.hash}-{text.fingerprint[:12]}-{job.architecture.key}-s{job.seed}"
-    )
+    name = f"{job.protocol.hash}-{text.fingerprint[:12]}-{job.architecture.key}-s{job.seed}"
+    folder = path.parent / "checkpoints" / name
     kept = folder if job.updates is not None or folder.exists() else None
+    note = Note(path.parent / FOLDER, name, job.architecture.key, job.updates or job.protocol.steps)
     try:
-        made, _ = train(job.architecture, job.protocol, text, job.seed, folder=kept, until=job.updates)
+        with note:
+            made, _ = train(
+                job.architecture,
+                job.protocol,
+                text,
+                job.seed,
+                folder=kept,
+                report=note.evaluated,
+                until=job.updates,
+                each=note.updated,
+            )
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -69,6 +69,7 @@ def train(
     folder: Path | None = None,
     report: Callable[[int, float], None] | None = None,
     until: int | None = None,
+    each: Callable[[int], None] | None = None,
 ) -> tuple[Training, LanguageModel]:
     """Trains an architecture and returns what came out, and the trained model.
 
@@ -81,6 +82,7 @@ def train(
         report: called with (updates, validation loss) at every evaluation.
         until: stop after so many updates, an evaluated number of them; the schedule stays that of the whole protocol,
             so that with the same folder a later call goes on to the bit as if it had not stopped.
+        each: called with the number of updates done before the first and after each of this call.
 
     Raises:
         ZeronasError: the corpus is too short, or the checkpoint is of another training, or cannot be read or written.
@@ -95,6 +97,8 @@ def train(
             state = _resume(folder / CHECKPOINT, identity, model, optimiser)
         begun, kept_at = time.process_time() - state.seconds, time.monotonic()
         reason = _explosion(state.curve, corpus.vocabulary)
+        if each is not None:
+            each(state.step)
         for step in range(state.step, protocol.steps if until is None else min(until, protocol.steps)):
             if reason:
                 break
@@ -116,6 +120,8 @@ def train(
                 if state.skipped > protocol.steps // _SKIPPED:
                     reason = f"diverged: {state.skipped} of {step + 1} updates were not finite"
                     break
+            if each is not None:
+                each(step + 1)
             evaluated = protocol.evaluated(step + 1)
             if evaluated:
                 model.eval()
