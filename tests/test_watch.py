@@ -213,7 +213,8 @@ def test_trainings_are_told_while_they_run_and_when_they_are_kept(tmp_path: Path
     assert "trainings kept beside the runs: 2, the last rnn-2: diverged: early, 3 s" in lines
     assert not any(line.startswith("training rnn") for line in lines)
     with store.with_name(store.name + "-gg.jsonl").open("w") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(record) + "\n")  # further than before
+        file.write(json.dumps({**record, "seed": 1}) + "\n")
     kept = "trainings kept beside the runs: 3, the last rnn-1: 4.5000 nats/token after 1,800 updates, 42 s"
     assert kept in told(watched)
 

@@ -226,7 +226,7 @@ class _Trainings:
         self.running: list[str] = []
         self.line = ""
         self._tails: dict[Path, Tail] = {}
-        self._count = 0
+        self._kept: set[tuple[str, str]] = set()  # key and seed
         self._last = ""
 
     def look(self, store: Path) -> None:
@@ -240,7 +240,8 @@ class _Trainings:
             if path.name.startswith(store.name):
                 for line in self._tails.setdefault(path, Tail(path)).lines():
                     self._take(line)
-        self.line = f"trainings kept beside the runs: {self._count:,}, the last {self._last}" if self._count else ""
+        kept = len(self._kept)
+        self.line = f"trainings kept beside the runs: {kept:,}, the last {self._last}" if kept else ""
 
     def _take(self, line: bytes) -> None:
         with suppress(ValueError, KeyError, TypeError, RecursionError, IndexError):  # damaged
@@ -249,7 +250,7 @@ class _Trainings:
             what = record["reason"] if value is None else f"{float(value):.4f} nats/token"
             after = f" after {int(curve[-1][0]):,} updates" if curve else ""
             self._last = f"{record['key']}: {what}{after}, {float(record['seconds']):.0f} s"
-            self._count += 1
+            self._kept.add((str(record["key"]), str(record.get("seed"))))
 
 
 def _amount(value: object) -> float:

@@ -34,13 +34,17 @@
     return made;
   };
   const numbers = (packed) => new (packed.bits === 32 ? Float32Array : Float64Array)(bytes(packed.data).buffer);
-  const hex = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+  const once = (make) => { let made; return () => (made ??= make()); };
+  const hex = (all) => {
+    const codes = new Uint8Array(2 * all.length), digits = "0123456789abcdef";
+    for (let k = 0; k < all.length; k++) { codes[2 * k] = digits.charCodeAt(all[k] >> 4); codes[2 * k + 1] = digits.charCodeAt(all[k] & 15); }
+    return new TextDecoder().decode(codes);
+  };
   const words = (packed) => {
     if (Array.isArray(packed)) return (i) => packed[i];
-    const { prefix, digits, data: text } = packed, half = digits / 2, all = bytes(text);
-    return (i) => { let word = prefix; for (let k = i * half; k < (i + 1) * half; k++) word += hex[all[k]]; return word; };
+    const { prefix, digits, data: text } = packed, all = once(() => hex(bytes(text)));
+    return (i) => prefix + all().slice(i * digits, (i + 1) * digits);
   };
-  const once = (make) => { let made; return () => (made ??= make()); };
   for (const run of data.runs) {
     run.truth = numbers(run.truth); // NaN is unknown
     for (const label of run.labels) run.scores[label] = numbers(run.scores[label]);
@@ -425,6 +429,7 @@
   const everything = () => { charts(); rows(); lists(); };
   let waiting = 0;
   const soon = (what) => { clearTimeout(waiting); waiting = setTimeout(what, 120); };
+  filter.addEventListener("focus", () => { for (const run of data.runs) run.texts(); }, { once: true }); // before the first word is typed
   filter.addEventListener("input", () => { state.filter = filter.value.trim(); writeLink(); soon(everything); });
   document.getElementById("finder").addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); document.getElementById("answer").focus(); });
