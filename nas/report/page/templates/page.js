@@ -172,7 +172,7 @@
     const most = Math.log(cover.reduce((a, b) => Math.max(a, b), 2));
     const [red, green, blue] = getComputedStyle(document.documentElement).getPropertyValue(colour).match(/[0-9a-f]{2}/gi).map((two) => parseInt(two, 16));
     const pen = canvas.getContext("2d"), image = pen.createImageData(w, h), ink = new Uint32Array(image.data.buffer); // alpha, blue, green, red
-    for (let at = 0; at < ink.length; at++) if (cover[at]) ink[at] = ((255 * (0.35 + (0.65 * Math.log(cover[at])) / most)) << 24) | (blue << 16) | (green << 8) | red;
+    for (let at = 0; at < ink.length; at++) if (cover[at]) ink[at] = ((255 * (0.45 + (0.55 * Math.log(cover[at])) / most)) << 24) | (blue << 16) | (green << 8) | red;
     pen.putImageData(image, 0, 0);
     const above = put(plot, "svg", { class: "above", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
     above.style.height = `${rect.height}px`;
