@@ -285,6 +285,12 @@ def test_imports_are_cheap() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_search_that_needs_none_of_them_loads_no_heavy_package() -> None:
+    heavy = "{'torch', 'scipy', 'sklearn', 'optuna', 'matplotlib', 'networkx'} & set(sys.modules)"
+    code = f"import experiments.commands.search, experiments.commands.watch, sys; assert not {heavy}, {heavy}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_foreign_package_is_named(zeronas, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     foreign = ModuleType("spaces")
     foreign.__path__ = [str(tmp_path / "site" / "spaces")]

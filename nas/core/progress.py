@@ -89,8 +89,8 @@ class Truths:
 class Progress:
     """Shows a few lines on a terminal, rewritten in place and taken away in the end; elsewhere a line now and then.
 
-    It is used in a ``with`` block: whatever ends it, Ctrl-C too, leaves a clean terminal. While one is shown, another
-    of the same process is silent.
+    It is shown in a ``with`` block, and only counts outside of one: whatever ends it, Ctrl-C too, leaves a clean
+    terminal. While one is shown, another of the same process is silent.
 
     Args:
         total: wanted.
@@ -130,6 +130,7 @@ class Progress:
         self._written = self.start
         self._before = ""
         self._lock = threading.Lock()
+        self._entered = False
         self._ended = threading.Event()
         self._ticking: threading.Thread | None = None
 
@@ -211,7 +212,7 @@ class Progress:
     def _look(self) -> None:
         """Begins to show, or writes a line where there is no terminal and it is time; the rest is the thread's."""
         global _shown
-        if self._ended.is_set() or (_shown is not None and _shown is not self):
+        if not self._entered or self._ended.is_set() or (_shown is not None and _shown is not self):
             return
         _shown = self
         if self._ticking is None:
@@ -267,6 +268,7 @@ class Progress:
         return time.monotonic() - self.start
 
     def __enter__(self) -> Progress:
+        self._entered = True
         return self
 
     def __exit__(self, *exception: object) -> None:

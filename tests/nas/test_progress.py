@@ -209,6 +209,13 @@ def test_what_takes_a_moment_is_told_on_a_terminal_alone(capsys: pytest.CaptureF
     assert capsys.readouterr().err == ""
 
 
+def test_one_that_is_not_entered_only_counts(clock: list[float]) -> None:
+    screen = Screen()
+    progress = Progress(2, console=screen.console)
+    progress.step(1.0, True)
+    assert (progress.done, screen.file.getvalue(), progress._ticking, module._shown) == (1, "", None, None)
+
+
 def test_lengths_of_time() -> None:
     assert [span(seconds) for seconds in (0, 119, 120, 7199, 7200, 90000)] == [
         *("0 s", "119 s", "2 min", "120 min", "2.0 h", "25.0 h")
