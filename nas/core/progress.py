@@ -153,7 +153,7 @@ class Progress:
             self.failures += 1
         elif self.best is None or value > self.best:
             self.best = value
-        self._look()
+        self._look(at_once=self.computed == 1 and computed)  # the first answer is not waited for
 
     def took_up(self, values: Sequence[float | None]) -> None:
         """Counts evaluations that the journal knew, None for a failure."""
@@ -209,7 +209,7 @@ class Progress:
             parts.append(f"{span((self.total - self.done) * self._busy / self.computed)} left")
         return "  ".join(filter(None, parts))
 
-    def _look(self) -> None:
+    def _look(self, at_once: bool = False) -> None:
         """Begins to show, or writes a line where there is no terminal and it is time; the rest is the thread's."""
         global _shown
         if not self._entered or self._ended.is_set() or (_shown is not None and _shown is not self):
@@ -219,7 +219,7 @@ class Progress:
             self._ticking = threading.Thread(target=self._tick, daemon=True)
             self.show()
             self._ticking.start()
-        elif not self.is_live:
+        elif at_once or not self.is_live:
             self.show()
 
     def _tick(self) -> None:
