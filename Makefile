@@ -2,15 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 
 .PHONY: search test lint clean
 .DEFAULT_GOAL := search
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) .
 	touch $(STAMP)
+
+# what only the tests need: pytest, ruff, mypy, Ray
+$(DEV): $(STAMP)
+	$(INSTALL) '.[dev]'
+	touch $(DEV)
 
 # The main job: proxies propose RNN cells, untrained, and the cost of ten trainings decides (conf/experiment/
 # ten_trainings.yaml says how, experiments/queries/results/report.md what it is worth). ARGS="seed=1 queries=14" changes
@@ -18,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 search: $(STAMP)
 	$(BIN)/zeronas search experiment=ten_trainings executor.workers=2 $(ARGS)
 
-lint: $(STAMP)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -24,6 +24,7 @@ import spaces
 from nas.core.csv_file import csv_path
 from nas.core.csv_file import fingerprint as fingerprint_of_table
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.executors import Executor, LocalExecutor, Memory, Part, RayExecutor, Workers
 from nas.core.files import versions
 from nas.core.options import (
     Choice,
@@ -57,7 +58,7 @@ from spaces.tokens import fingerprint
 __all__ = [
     "CompareSettings",
     "EvolveSettings",
-    "Executor",
+    "ExecutorSettings",
     "ExportSettings",
     "PageSettings",
     "RankSettings",
@@ -105,11 +106,30 @@ class RunFolder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Executor:
-    """Processes on this machine, and the seconds that one architecture may take (None: as long as it takes)."""
+class ExecutorSettings:
+    """Where architectures are scored and trained, and what each may take of time and memory (None: what it takes).
 
-    workers: Annotated[int, Ge(1), Le(1024)]
-    timeout: Annotated[float, Ge(0.001), Le(1e9)] | None = None
+    Raises:
+        ZeronasError: a setting of a cluster is given for processes on this machine.
+    """
+
+    workers: Workers
+    name: Literal["local", "ray"] = "local"
+    timeout: Annotated[float, Ge(0.001), Le(1e9)] | None = None  # seconds an architecture
+    memory: Memory | None = None  # GiB a worker
+    address: str | None = None
+    cpus: Part = 1.0
+    gpus: Part = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name == "local" and (self.address is not None or self.gpus):
+            raise ZeronasError("executor.address and executor.gpus are settings of a cluster; use executor=ray.")
+
+    def made(self) -> Executor:
+        """Returns the executor."""
+        if self.name == "local":
+            return LocalExecutor(self.workers, self.memory)
+        return RayExecutor(self.workers, self.address, self.cpus, self.gpus, self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +149,7 @@ class SharedSettings:
     proxies: Options | None = None
     probe: Choice
     benchmark: Choice
-    executor: Executor
+    executor: ExecutorSettings
     seed: Seed
     device: Device
     bert_reading: str
@@ -349,10 +369,10 @@ class Settings(Generic[S]):
         """Seed of all random streams."""
         return self.given.seed
 
-    @property
-    def workers(self) -> int:
-        """Number of processes."""
-        return self.given.executor.workers
+    @cached_property
+    def executor(self) -> Executor:
+        """Where architectures are scored and trained."""
+        return self.given.executor.made()
 
     @property
     def trains(self) -> bool:
@@ -428,7 +448,7 @@ class Settings(Generic[S]):
         """What makes a run the run it is, with the versions that made it.
 
         Settings that change neither scores nor proposals are left out, so a longer ``budget`` or another number of
-        workers continues the same run.
+        workers, wherever they are, continues the same run.
         """
         # Other versions may score otherwise: they are told apart in a folder, but do not change its name.
         made_by = {name: version for name, version in versions().items() if name in ("zeronas", "torch", "numpy")}

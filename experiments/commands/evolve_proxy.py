@@ -135,7 +135,7 @@ def _evolved(
     grammar = Grammar.of(settings.probe.gives, given.chain, given.longest)
     columns: dict[str, Proxy] = {column.text: Expression(column.text) for column in grammar.columns}
     progress = Progress(len(design))
-    with Evaluator(_task(settings, settings.space, columns), settings.workers) as evaluator:
+    with Evaluator(_task(settings, settings.space, columns), settings.executor) as evaluator:
         rows = measured(evaluator, [m.architecture for m in design], folder / "statistics", run, progress)
     progress.finish()
     table = dict(zip(columns, rows.T.copy(), strict=True))
@@ -196,7 +196,7 @@ def _scored(
 ) -> Scored:
     wanted = {**baselines, **{text: Expression(text) for text in formulas}}
     progress = Progress(len(members))
-    with Evaluator(_task(settings, space, wanted), settings.workers) as evaluator:
+    with Evaluator(_task(settings, space, wanted), settings.executor) as evaluator:
         trials = [Trial(member.architecture) for member in members]
         evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
     progress.finish()

@@ -517,7 +517,7 @@ def strip(record: dict[str, Any]) -> dict[str, Any]:
 
 def test_two_workers_give_what_one_does(text: Path, tmp_path: Path) -> None:
     one = train_all(jobs()[:2], str(text), tmp_path / "one.jsonl")
-    two = train_all(jobs()[:2], str(text), tmp_path / "two.jsonl", workers=2)
+    two = train_all(jobs()[:2], str(text), tmp_path / "two.jsonl", executor=2)
     assert [strip(record) for record in one] == [strip(record) for record in two]
 
 
@@ -525,7 +525,7 @@ def test_a_training_that_breaks_loses_none_that_runs_beside_it(text: Path, tmp_p
     path = tmp_path / "j.jsonl"
     broken = Job(named_cell("RNN"), replace(PLAIN, sequence=10_000), 0)  # longer than the text: an error at once
     with pytest.raises(ZeronasError, match="tokens to train on"):
-        train_all([broken, *jobs()], str(text), path, workers=2)
+        train_all([broken, *jobs()], str(text), path, executor=2)
     assert jobs()[0].id in read_lines(path) and broken.id not in read_lines(path)
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.core.dispatch import Crew, dispatched
 from nas.core.errors import ZeronasError
+from nas.core.executors import Executor
 from nas.core.lines import append_shared, whole_lines
-from nas.core.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
+from nas.core.workers import OUT_OF_MEMORY, TRANSIENT, out_of_memory
 from nas.truth.train.protocol import Protocol
 
 __all__ = ["Job", "JobId", "Record", "read_lines", "train_all", "trained", "value_at"]
@@ -83,12 +82,12 @@ def value_at(record: Record, updates: int | None) -> tuple[float | None, str] | 
 
 
 def train_all(
-    jobs: Sequence[Job], corpus: str | None, path: Path, workers: int = 1, report: Any = None
+    jobs: Sequence[Job], corpus: str | None, path: Path, executor: Executor | int = 1, report: Any = None
 ) -> list[Record]:
     """Trains what the journal at ``path`` does not hold yet, and returns the records of all jobs in order.
 
     Args:
-        corpus, path, workers: as ``trained`` takes them.
+        corpus, path, executor: as ``trained`` takes them.
         report: called with (finished, wanted, record) after each training.
 
     Raises:
@@ -96,7 +95,7 @@ def train_all(
     """
     records: dict[int, Record] = {}
     distinct = len({job.id for job in jobs})
-    for place, record, new in trained(jobs, corpus, path, workers):
+    for place, record, new in trained(jobs, corpus, path, executor):
         records[place] = record
         if new and report is not None:
             report(len({jobs[i].id for i in records}), distinct, record)
@@ -104,7 +103,7 @@ def train_all(
 
 
 def trained(
-    jobs: Sequence[Job], corpus: str | None, path: Path, workers: int = 1
+    jobs: Sequence[Job], corpus: str | None, path: Path, executor: Executor | int = 1
 ) -> Iterator[tuple[int, Record, bool]]:
     """Yields (place among ``jobs``, record, whether it was trained now): what the journal holds first.
 
@@ -115,10 +114,11 @@ def trained(
 
     Args:
         corpus: a user's text, or None for the default one.
-        workers: processes, one thread each; 1 trains in this process.
+        executor: where they are made, one thread each; a number is that of processes on this machine, 1 is none but
+            this one. What ends its worker twice, or for want of memory, is a record.
 
     Raises:
-        ZeronasError: the journal is damaged, of another corpus, or cannot be written, or a training process died.
+        ZeronasError: the journal is damaged, of another corpus, or cannot be written, or no worker can be started.
     """
     from nas.truth.train.corpus import load
 
@@ -135,7 +135,9 @@ def trained(
             yield from ((place, known[job.id], False) for place in alike)
         else:
             missing.append(job)
-    made = _here(missing, corpus, path, prints) if workers == 1 else _spread(missing, corpus, path, prints, workers)
+    made = _made(
+        [_Wanted(job, corpus, path, prints[job.protocol.vocabulary]) for job in missing], Executor.of(executor)
+    )
     for job, record, new in made:
         if new:
             append_shared(path, record)
@@ -143,7 +145,7 @@ def trained(
 
 
 def _finished(jobs: Sequence[Job], path: Path, prints: Mapping[int, str]) -> dict[JobId, Record]:
-    """Returns what the journal holds of the jobs, failures for want of memory left out."""
+    """Returns what the journal holds of the jobs, failures that are the machine's left out."""
     known = read_lines(path)
     for job in jobs:
         fingerprint = prints[job.protocol.vocabulary]
@@ -152,82 +154,92 @@ def _finished(jobs: Sequence[Job], path: Path, prints: Mapping[int, str]) -> dic
                 f"'{path}' holds trainings on another corpus (fingerprint {known[job.id]['corpus'][:12]}, here "
                 f"{fingerprint[:12]}); their losses are not comparable. Choose another folder."
             )
-    return {ident: record for ident, record in known.items() if record["reason"] != OUT_OF_MEMORY}
+    return {ident: record for ident, record in known.items() if record["reason"] not in TRANSIENT}
 
 
-def _meanwhile(job: Job, path: Path, prints: Mapping[int, str]) -> Record | None:
-    """Returns the record of a job that another process has finished since this one began, or None."""
-    record = _finished([job], path, prints).get(job.id)
-    return record if record is not None and value_at(record, job.updates) is not None else None
+@dataclass(frozen=True)
+class _Wanted:
+    """A job with all that a worker, perhaps on another machine, needs for it."""
+
+    job: Job
+    corpus: str | None
+    path: Path
+    fingerprint: str
 
 
-def _here(
-    jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str]
-) -> Iterator[tuple[Job, Record, bool]]:
-    for job in jobs:
-        record = _meanwhile(job, path, prints)
-        yield (job, _work(job, corpus, path), True) if record is None else (job, record, False)
+def _made(wanted: Sequence[_Wanted], executor: Executor) -> Iterator[tuple[Job, Record, bool]]:
+    """Yields (job, record, whether it was trained now) in the order in which they end."""
+    with _lent(executor, len(wanted)) as crew:
+        if crew is None:
+            yield from ((one.job, *_work(one)) for one in wanted)
+            return
+        # of one training at a time: the next one begins when a worker is free, wherever that is
+        for place, (record, new) in dispatched(crew, wanted, 1, _lost, ahead=1):
+            yield wanted[place].job, record, new
 
 
-def _spread(
-    jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str], workers: int
-) -> Iterator[tuple[Job, Record, bool]]:
-    waiting = list(jobs)[::-1]
-    running: dict[Future[Record], Job] = {}
-    failed: BaseException | None = None
-    with _processes(workers) as pool:
-        while (waiting and failed is None) or running:
-            while waiting and failed is None and len(running) < workers:
-                job = waiting.pop()
-                record = _meanwhile(job, path, prints)
-                if record is not None:
-                    yield job, record, False
-                    continue
-                try:
-                    running[pool.submit(_work, job, corpus, path)] = job
-                except BrokenProcessPool as error:  # a process died between two trainings
-                    failed = error
-            done, _ = wait(running, return_when=FIRST_COMPLETED) if running else ((), ())
-            for future in done:  # one that was lost loses none that runs beside it
-                job = running.pop(future)
-                failed = failed or future.exception()
-                if future.exception() is None:
-                    yield job, future.result(), True
-        if isinstance(failed, BrokenProcessPool):
-            raise ZeronasError(
-                f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
-                "workers and run the same command again."
-            )
-        if failed is not None:
-            raise failed
+def _lost(wanted: _Wanted, reason: str) -> tuple[Record, bool]:
+    """Returns the record of a training that ended its worker, twice or for want of memory."""
+    from nas.truth.train.trainer import Training
+
+    made = Training(wanted.job.architecture.key, wanted.job.seed, None, reason, (), 0.0, 0)
+    return {"protocol": wanted.job.protocol.hash, "corpus": wanted.fingerprint, **made.to_json()}, True
 
 
-#: number of processes -> a pool that is not in use
-_idle: dict[int, ProcessPoolExecutor] = {}
+#: executor -> workers that are not in use
+_idle: dict[Executor, Crew] = {}
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Lends a pool of processes that stays for the next call; one in which anything went wrong is closed.
+def _lent(executor: Executor, most: int) -> Iterator[Crew | None]:
+    """Lends workers that stay for the next call; those among which anything went wrong are ended.
 
     A search asks for a few truths at a time, and a fresh process takes seconds to import torch and to read the corpus.
     """
-    pool = _idle.pop(workers, None)
-    if pool is None:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent)
+    if not most:
+        yield None
+        return
+    crew = _idle.pop(executor, None)
+    if crew is not None and crew.size < min(executor.workers, most):
+        crew.close()
+        crew = None
+    if crew is None:
+        crew = executor.crew(_work_all, most)
     try:
-        yield pool
+        yield crew
     except BaseException:
-        pool.shutdown()
+        if crew is not None:
+            crew.close()
         raise
-    _idle[workers] = pool
+    if crew is not None:
+        _idle[executor] = crew
 
 
-def _work(job: Job, corpus: str | None, path: Path) -> Record:
+def _work_all(wanted: Sequence[_Wanted]) -> list[tuple[Record, bool]]:
+    return [_work(one) for one in wanted]
+
+
+def _work(wanted: _Wanted) -> tuple[Record, bool]:
+    """Trains, unless another process has finished the same since the call began; returns the record and if it did.
+
+    Raises:
+        ZeronasError: the corpus of this machine is another one than that of the machine that asks.
+    """
+    job, path = wanted.job, wanted.path
+    prints = {job.protocol.vocabulary: wanted.fingerprint}
+    record = _finished([job], path, prints).get(job.id)
+    if record is not None and value_at(record, job.updates) is not None:
+        return record, False
+
     from nas.truth.train.corpus import load
     from nas.truth.train.trainer import Training, train
 
-    text = load(corpus, job.protocol.vocabulary)
+    text = load(wanted.corpus, job.protocol.vocabulary)
+    if text.fingerprint != wanted.fingerprint:
+        raise ZeronasError(
+            f"A worker's corpus is another text than that of the machine that asks (fingerprint "
+            f"{text.fingerprint[:12]}, there {wanted.fingerprint[:12]}); install the same versions on all nodes."
+        )
     begun = time.process_time()
     folder = (
         path.parent / "checkpoints" / f"{job.protocol.hash}-{text.fingerprint[:12]}-{job.architecture.key}-s{job.seed}"
@@ -244,4 +256,4 @@ def _work(job: Job, corpus: str | None, path: Path) -> Record:
         record["updates"] = job.updates
     elif kept is not None:
         shutil.rmtree(kept, ignore_errors=True)
-    return record
+    return record, True
