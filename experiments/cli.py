@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "search": "propose architectures, score them untrained, report the best",
     "rank": "score every architecture of a benchmark and compare with the truth",
+    "screen": "score very many draws of a space, millions of them, and keep the best",
     "score": "score one architecture of your own: its proxies, sizes and, where known, its truth",
     "train": "train one architecture as a language model, and keep its weights",
     "compare": "collate finished searches: searched against the benchmark's best",

@@ -65,6 +65,7 @@ __all__ = [
     "ReduceSettings",
     "RunFolder",
     "ScoreSettings",
+    "ScreenSettings",
     "SearchSettings",
     "Settings",
     "SharedSettings",
@@ -77,7 +78,7 @@ __all__ = [
 #: keys that do not change what an architecture scores or which are asked for
 _NOT_IDENTITY = frozenset(
     {
-        *("budget", "verify", "finalists", "rungs", "eta", "queries", "truth"),
+        *("budget", "top", "verify", "finalists", "rungs", "eta", "queries", "truth"),
         *("executor", "run", "fresh", "data_dir", "baselines", "resamples", "reference", "generations", "tables"),
     }
 )
@@ -219,6 +220,17 @@ class RankSettings(SharedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScreenSettings(SharedSettings):
+    """``zeronas screen``; see ``conf/screen.yaml``."""
+
+    command: ClassVar[str] = "screen"
+
+    budget: Size
+    top: Size
+    samples: Samples
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreSettings(SharedSettings):
     """``zeronas score``; see ``conf/score.yaml``. ``arch`` is read by ``experiments.commands.arch``."""
 
@@ -320,6 +332,7 @@ K = TypeVar(
     "K",
     SearchSettings,
     RankSettings,
+    ScreenSettings,
     ScoreSettings,
     ReduceSettings,
     EvolveSettings,
@@ -422,7 +435,7 @@ class Settings(Generic[S]):
         What a gate looks at and what a surrogate learns from are measured too, behind all proxies.
         """
         given = self.given
-        samples = given.samples if isinstance(given, (SearchSettings, RankSettings)) else 1
+        samples = given.samples if isinstance(given, (SearchSettings, RankSettings, ScreenSettings)) else 1
         timeout, wanted = given.executor.timeout, self.measured(extra)
         return Task(self.space, self.probe, wanted, self.seed, given.device, timeout, samples)
 

@@ -31,7 +31,7 @@ from nas.core import folders
 from nas.engine.journal import Journal
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report")
+COMMANDS = ("search", "rank", "screen", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report")
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -39,6 +39,7 @@ _TINY = ["probe.rnn.hidden=[4]", "probe.rnn.embedding=4", "probe.rnn.batch=2", "
 BASE = {
     "search": [*_TINY, "benchmark=none", "budget=1"],
     "rank": [*_TINY, "benchmark=mini_rnn", "limit=1"],
+    "screen": [*_TINY, "benchmark=none", "budget=1"],
     "score": [*_TINY, "benchmark=none", "arch=RNN"],
     "train": ["arch=RNN", "corpus=text.txt", "protocol.steps=1", "device=cpu"],
     "reduce": ["benchmark=mini_rnn"],
@@ -51,6 +52,7 @@ BASE = {
 EXTRA = {
     "search": ["reduction.nodes", "reduction.state_growth", "probe.rnn.tokens_seed", "proxies.random", "proxies.a b"],
     "rank": ["reduction.parameters", "proxies.parameters"],
+    "screen": ["probe.rnn.tokens_seed", "reduction.nodes"],
     "score": ["probe.bert.tokens_seed"],
     "train": ["protocol.hidden", "protocol.cutoffs", "protocol.vocabulary", "protocol.seeds", "protocol.optimiser"],
     "reduce": ["reduction.hidden_states"],
