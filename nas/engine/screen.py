@@ -13,7 +13,7 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,12 +30,15 @@ from nas.core.folders import claimed
 from nas.core.lines import LineFile, each_line, unsealed
 from nas.core.workers import TRANSIENT, one_thread
 from nas.engine.evaluate import Task
+from proxies.base import Score
 from spaces.base import Space
 
 __all__ = ["CHUNK", "Chunk", "Screen", "drawn", "fingerprint", "screened"]
 
 #: draws that are scored, checked and written together
 CHUNK = 256
+#: scores that a worker remembers, some 300 bytes each
+_KEPT = 200_000
 
 
 def drawn(space: Space[Any], seed: int, number: int) -> Any:
@@ -221,18 +224,47 @@ def screened(task: Task, missing: Sequence[range], executor: Executor) -> Iterat
 
 
 def _scored(task: Task, wanted: Sequence[range]) -> list[Chunk]:
-    found = []
-    size = task.size
-    with one_thread():
-        for numbers in wanted:
-            cells = [drawn(task.space, task.seed, number) for number in numbers]
-            parts = [task.together(cells[i : i + size]) for i in range(0, len(cells), size)]
-            lists = [list(one.scores.values()) for part in parts for one in part]
-            values = [[math.nan if score.value is None else score.value for score in scores] for scores in lists]
-            failures = Counter(scores[0].reason for scores in lists if scores[0].value is None)
-            keys = np.array([fingerprint(cell.key) for cell in cells], dtype=np.uint64)
-            found.append(Chunk(numbers, np.array(values, dtype=np.float64), keys, failures))
-    return found
+    return [_memory_of(task).chunk(numbers) for numbers in wanted]
+
+
+class _Memory:
+    """Scores of what a process has drawn before, the latest ``_KEPT``: nearly half of 20,000 cells were.
+
+    An architecture scores the same whatever stands beside it, so it makes no difference but in time.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._known: dict[str, tuple[Score, ...]] = {}
+
+    def chunk(self, numbers: range) -> Chunk:
+        """Draws and scores."""
+        cells = [drawn(self.task.space, self.task.seed, number) for number in numbers]
+        new = [cell for cell in {cell.key: cell for cell in cells}.values() if cell.key not in self._known]
+        size = self.task.size
+        with one_thread() if self.task.runs_torch else nullcontext():
+            for begin in range(0, len(new), size):
+                for one in self.task.together(new[begin : begin + size]):
+                    self._known[one.key] = tuple(one.scores.values())
+        lists = [self._known[cell.key] for cell in cells]
+        if len(self._known) > _KEPT:
+            for key in list(self._known)[: len(self._known) // 4]:
+                del self._known[key]
+        values = [[math.nan if score.value is None else score.value for score in scores] for scores in lists]
+        failures = Counter(scores[0].reason for scores in lists if scores[0].value is None)
+        keys = np.array([fingerprint(cell.key) for cell in cells], dtype=np.uint64)
+        return Chunk(numbers, np.array(values, dtype=np.float64), keys, failures)
+
+
+_memory: _Memory | None = None
+
+
+def _memory_of(task: Task) -> _Memory:
+    """Returns the memory of a process, which is of one task."""
+    global _memory
+    if _memory is None or _memory.task is not task:
+        _memory = _Memory(task)
+    return _memory
 
 
 def _gone(task: Task) -> Callable[[range, str], Chunk]:
