@@ -53,7 +53,7 @@ def mean_of(searcher: str, floor: float, role: str = "test") -> str:
     return f"{mean:.3f} +- {error:.3f}"
 
 
-NUMBERS = ("none", "one", "two", "three", "four", "five", "six")
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def job_runs(method: str) -> list[dict[str, Any]]:
@@ -387,6 +387,33 @@ def test_which_system_to_take() -> None:
         "ProxyBO's over plain Bayesian optimisation in all eight pools, and Zero-Cost-NAS's over plain evolution in six"
         in TEXT
     )
+
+
+def test_what_optuna_costs_and_finds_by_codes() -> None:
+    data = read(SYSTEMS / "optuna_cost.json")
+    cost = {(r["fitness"], r["sampler"], r["which"]): r for r in data["cost"]["rows"] if r["space"] == "rnn"}
+    found = {r["sampler"]: r for r in data["found"]["rows"] if r["space"] == "rnn"}
+
+    def mean(sampler: str, which: str) -> tuple[str, str]:
+        row = cost["hidden_covariance", sampler, which]["milliseconds"]
+        at = max(row, key=int)
+        return f"{row[at]['mean_so_far']:.{0 if which == 'before' else 1}f}", f"{int(at):,}"
+
+    def proposal(which: str) -> str:
+        return f"{cost['nothing', 'gp', which]['milliseconds']['50']['processor']['median']:.0f} ms"
+
+    (tpe, before), (nsga, slow) = ((mean(one, "after")[0], mean(one, "before")[0]) for one in ("tpe", "nsga2"))
+    assert {mean(one, "after")[1] for one in ("tpe", "nsga2")} == {mean("nsga2", "before")[1]} == {"2,000"}
+    for sentence in (
+        f"over 2,000 evaluations TPE takes {tpe} ms for each, and NSGA-II {nsga} ms; conditional suggestions took "
+        f"{before} ms over the {mean('tpe', 'before')[1]} that fitted into the same time, and {slow} ms over 2,000.",
+        f"TPE in {NUMBERS[found['tpe']['better']]} of ten paired seeds (p = {found['tpe']['p']:.2g}), NSGA-II in "
+        f"{NUMBERS[found['nsga2']['better']]} (p = {found['nsga2']['p']:.2g}).",
+        f"takes {proposal('after')} a proposal after 50 truths, more than before ({proposal('before')}, when",
+    ):
+        assert sentence in TEXT
+    assert {len(found[one]["after"]) for one in found} == {10}
+    assert all(found[one]["p"] < 0.05 and found[one]["better"] > found[one]["worse"] for one in found)
 
 
 def test_the_pilots_figures() -> None:

@@ -122,10 +122,10 @@ def _workers() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, overrides, draws, size in (
         ("micro", (), 16_384, CHUNK),
-        ("paper", ("probe=paper", "probe.rnn.stacked=false"), 48, 1),
+        ("paper", ("probe=paper", "probe.rnn.stacked=false"), 24, 1),
     ):
         pairs = []
-        for number in range(4):
+        for number in range(3):
             seeded = (*overrides, f"seed={number}")
             # one worker is a process, too: its memory is watched, so that what differs is their number alone
             executors = {1: LocalExecutor(1, memory=64.0), 2: LocalExecutor(2, memory=64.0)}
@@ -138,7 +138,7 @@ def _workers() -> dict[str, Any]:
     return found
 
 
-def _order(cells: int = 10) -> dict[str, Any]:
+def _order(cells: int = 4) -> dict[str, Any]:
     """Times the released code's order of work, and ours, on the same cells."""
     space = spaces.get("rnn")
     drawn_cells = [space.sample(seeds.generator(0, "order", i)) for i in range(cells)]
