@@ -35,7 +35,7 @@ def _run(*overrides: str, **env: str) -> tuple[int, list[str], str]:
     """Runs a command; returns its status, its lines of errors without those of progress, and what it printed."""
     command = [sys.executable, "-m", "experiments.cli", *overrides]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, **env})
-    said = [line for line in done.stderr.splitlines() if line and "left" not in line and "taken up" not in line]
+    said = [line for line in done.stderr.splitlines() if line and " s left" not in line and "taken up" not in line]
     return done.returncode, said, done.stdout
 
 
@@ -116,11 +116,13 @@ def _failures(folder: Path) -> dict[str, int]:
 
 
 def _interrupted(folder: Path) -> dict[str, Any]:
-    """Ctrl-C while two cells train, sent to the parent alone."""
-    overrides = ("search", "benchmark=mini_rnn", "truth=train", "verify=2", "budget=6", "searcher=random", "seed=5")
+    """Ctrl-C while cells train in two processes, sent to the parent alone."""
+    overrides = ("search", "benchmark=mini_rnn", "truth=train", "verify=4", "budget=8", "searcher=random", "seed=5")
     where = (f"run.root={folder}", f"run.dir={folder / 'run'}", "executor.workers=2")
     command = [sys.executable, "-m", "experiments.cli", *overrides, *where]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    # a shell's background jobs are deaf to Ctrl-C, and hand that on
+    process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("training"):

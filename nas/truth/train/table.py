@@ -14,12 +14,15 @@ from typing import Any
 
 from nas.core.dispatch import Crew, dispatched
 from nas.core.errors import ZeronasError
-from nas.core.executors import Executor
-from nas.core.lines import append_shared, whole_lines
+from nas.core.executors import Executor, LocalExecutor
+from nas.core.folders import made_folder
+from nas.core.lines import append_shared, lock, whole_lines
 from nas.core.workers import OUT_OF_MEMORY, TRANSIENT, out_of_memory
 from nas.truth.train.protocol import Protocol
 
 __all__ = ["Job", "JobId", "Record", "read_lines", "train_all", "trained", "value_at"]
+
+_AS_LONG_AS_IT_TAKES = 1e9
 
 JobId = tuple[str, str, int]
 #: ``Training.to_json()`` with the protocol's hash and the corpus' fingerprint, and how many updates it had if not all
@@ -107,10 +110,10 @@ def trained(
 ) -> Iterator[tuple[int, Record, bool]]:
     """Yields (place among ``jobs``, record, whether it was trained now): what the journal holds first.
 
-    Several processes may share a journal: a line is added under a lock, and what another one has finished meanwhile is
-    not trained again. Records of another corpus are refused: their losses are not comparable. What failed for want of
-    memory is a record too, and is tried again by the next call. A training that is to stop early keeps a checkpoint
-    beside the journal, and a later job of the same training goes on from it.
+    Several processes may share a journal: a line is added under a lock, and what another one has finished meanwhile, or
+    is just training on this machine, is not trained again. Records of another corpus are refused: their losses are not
+    comparable. What failed for want of memory is a record too, and is tried again by the next call. A training that is
+    to stop early keeps a checkpoint beside the journal, and a later job of the same training goes on from it.
 
     Args:
         corpus: a user's text, or None for the default one.
@@ -135,11 +138,11 @@ def trained(
             yield from ((place, known[job.id], False) for place in alike)
         else:
             missing.append(job)
-    made = _made(
-        [_Wanted(job, corpus, path, prints[job.protocol.vocabulary]) for job in missing], Executor.of(executor)
-    )
-    for job, record, new in made:
-        if new:
+    executor = Executor.of(executor)
+    here = isinstance(executor, LocalExecutor)
+    wanted = [_Wanted(job, corpus, path, prints[job.protocol.vocabulary], here) for job in missing]
+    for job, record, new, written in _made(wanted, executor):
+        if not written:
             append_shared(path, record)
         yield from ((place, record, new) for place in places[job.id, job.updates])
 
@@ -165,25 +168,30 @@ class _Wanted:
     corpus: str | None
     path: Path
     fingerprint: str
+    here: bool  # whether the worker is on the machine of the journal, and writes there itself
 
 
-def _made(wanted: Sequence[_Wanted], executor: Executor) -> Iterator[tuple[Job, Record, bool]]:
-    """Yields (job, record, whether it was trained now) in the order in which they end."""
+#: record, whether it was trained now, whether the journal has it
+_Made = tuple[Record, bool, bool]
+
+
+def _made(wanted: Sequence[_Wanted], executor: Executor) -> Iterator[tuple[Job, Record, bool, bool]]:
+    """Yields (job, record, whether it was trained now, whether the journal has it) in the order in which they end."""
     with _lent(executor, len(wanted)) as crew:
         if crew is None:
             yield from ((one.job, *_work(one)) for one in wanted)
             return
         # of one training at a time: the next one begins when a worker is free, wherever that is
-        for place, (record, new) in dispatched(crew, wanted, 1, _lost, ahead=1):
-            yield wanted[place].job, record, new
+        for place, made in dispatched(crew, wanted, 1, _lost, ahead=1):
+            yield wanted[place].job, *made
 
 
-def _lost(wanted: _Wanted, reason: str) -> tuple[Record, bool]:
+def _lost(wanted: _Wanted, reason: str) -> _Made:
     """Returns the record of a training that ended its worker, twice or for want of memory."""
     from nas.truth.train.trainer import Training
 
     made = Training(wanted.job.architecture.key, wanted.job.seed, None, reason, (), 0.0, 0)
-    return {"protocol": wanted.job.protocol.hash, "corpus": wanted.fingerprint, **made.to_json()}, True
+    return {"protocol": wanted.job.protocol.hash, "corpus": wanted.fingerprint, **made.to_json()}, True, False
 
 
 #: executor -> workers that are not in use
@@ -215,21 +223,46 @@ def _lent(executor: Executor, most: int) -> Iterator[Crew | None]:
         _idle[executor] = crew
 
 
-def _work_all(wanted: Sequence[_Wanted]) -> list[tuple[Record, bool]]:
+def _work_all(wanted: Sequence[_Wanted]) -> list[_Made]:
     return [_work(one) for one in wanted]
 
 
-def _work(wanted: _Wanted) -> tuple[Record, bool]:
-    """Trains, unless another process has finished the same since the call began; returns the record and if it did.
+def _work(wanted: _Wanted) -> _Made:
+    """Trains, unless another process has finished the same since the call began.
+
+    Where the journal is at hand, whoever trains holds the training's lock until the journal has it, and another one
+    that wants the same waits for that.
 
     Raises:
-        ZeronasError: the corpus of this machine is another one than that of the machine that asks.
+        ZeronasError: the corpus of this machine is another one than that of the machine that asks, or the journal
+            cannot be written.
     """
+    if not wanted.here:
+        return _found(wanted) or (_record(wanted), True, False)
+    folder = made_folder(wanted.path.parent / "locks")
+    job = wanted.job
+    held = lock(folder / f"{job.protocol.hash}-{job.architecture.key}-s{job.seed}", patience=_AS_LONG_AS_IT_TAKES)
+    assert held is not None
+    with held:
+        if (found := _found(wanted)) is not None:
+            return found
+        record = _record(wanted)
+        append_shared(wanted.path, record)
+        return record, True, True
+
+
+def _found(wanted: _Wanted) -> _Made | None:
+    """Returns what the journal holds by now."""
+    job = wanted.job
+    record = _finished([job], wanted.path, {job.protocol.vocabulary: wanted.fingerprint}).get(job.id)
+    if record is None or value_at(record, job.updates) is None:
+        return None
+    return record, False, True
+
+
+def _record(wanted: _Wanted) -> Record:
+    """Trains."""
     job, path = wanted.job, wanted.path
-    prints = {job.protocol.vocabulary: wanted.fingerprint}
-    record = _finished([job], path, prints).get(job.id)
-    if record is not None and value_at(record, job.updates) is not None:
-        return record, False
 
     from nas.truth.train.corpus import load
     from nas.truth.train.trainer import Training, train
@@ -256,4 +289,4 @@ def _work(wanted: _Wanted) -> tuple[Record, bool]:
         record["updates"] = job.updates
     elif kept is not None:
         shutil.rmtree(kept, ignore_errors=True)
-    return record, True
+    return record
