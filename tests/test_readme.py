@@ -18,6 +18,7 @@ from experiments.proxies.survival import SEEDS as SURVIVED
 from experiments.queries import report as queries
 from experiments.queries.main_job import METHODS, SEEDS
 from experiments.queries.pools import RESULTS as QUERIES
+from experiments.scale.faults import RESULT as FAULTS
 from experiments.search_systems.claims import CLAIMS, SPACES, VERDICTS, advised, outcomes
 from experiments.search_systems.compare import AT
 from experiments.search_systems.compare import RESULTS as SYSTEMS
@@ -28,6 +29,7 @@ from nas.judge.noise import Noise
 from nas.truth import benchmarks
 
 ROOT = Path(__file__).parents[1]
+SCALE = FAULTS.parent
 TEXT = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
@@ -414,6 +416,34 @@ def test_what_optuna_costs_and_finds_by_codes() -> None:
         assert sentence in TEXT
     assert {len(found[one]["after"]) for one in found} == {10}
     assert all(found[one]["p"] < 0.05 and found[one]["better"] > found[one]["worse"] for one in found)
+
+
+def test_what_a_million_draws_take_and_what_stands_beside() -> None:
+    found = read(SCALE / "speed.json")
+    million, (micro, paper) = found["million"], (found["workers"][name] for name in ("micro", "paper"))
+
+    def of(one: dict[str, Any], digits: int = 2) -> str:
+        low, high = min(one["ratios"]), max(one["ratios"])
+        return f"{one['median']:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+    one, all_six = found["order"]["one"], found["order"]["all"]
+    for sentence in (
+        f"a million draws ({million['distinct']:,} distinct cells) take {million['seconds'] / 60:.1f} minutes, "
+        f"{million['milliseconds_a_draw_and_core']:.2f} ms a draw and core; the driver holds "
+        f"{million['driver_peak_mib']:.0f} MiB at most, and a screening that was stopped at nine tenths goes on after "
+        f"{million['seconds_to_go_on_at_nine_tenths']:.1f} s;",
+        f"two workers beside one: {of(micro)} times on the micro probe, where more than 2 is the machine's noise, and "
+        f"{of(paper)} at the paper's sizes;",
+        f"the loop of a search adds {found['engine']['median']:.3f} ms to each of {found['engine']['evaluations']:,} "
+        "evaluations;",
+        f"takes {of(one, 0)} times as long for one metric and {of(all_six, 0)} times for the paper's "
+        f"{NUMBERS[len(found['order']['metrics'])]}.",
+        f"Two actors take {of(found['cluster'])} times as long as two local workers.",
+    ):
+        assert sentence in TEXT
+    assert million["draws"] == million["scored_this_session"] == 1_000_000 and million["same_table"]
+    hardships = read(SCALE / "hardships.json")
+    assert len(hardships) == 6 and all(one["right"] for name, one in hardships.items() if name != "versions")
 
 
 def test_the_pilots_figures() -> None:

@@ -232,7 +232,9 @@ def _connected(address: str | None, cpus: int) -> Any:
     try:
         import ray
     except ImportError:
-        raise ZeronasError("executor=ray needs Ray, which is not installed: pip install 'zeronas[ray]'.") from None
+        raise ZeronasError(
+            "executor=ray needs Ray, which is not installed; install zeronas with its extra [ray]."
+        ) from None
     if ray.is_initialized():
         return ray
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
