@@ -7,13 +7,14 @@ a node. An actor is given work only once it has said that it runs, so that nothi
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from nas.core.dispatch import Answered, Crew, Event, Gone, Joined, Work
-from nas.core.errors import ZeronasError
+from nas.core.errors import ZeronasError, printable
 from nas.core.workers import OUT_OF_MEMORY, WORKER_DIED, watch_memory
 
 __all__ = ["RayCrew", "RayNodes"]
@@ -237,6 +238,8 @@ def _connected(address: str | None, cpus: int) -> Any:
         ) from None
     if ray.is_initialized():
         return ray
+    if address is not None and address != "auto":
+        _check_address(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     where = {"num_cpus": cpus, "include_dashboard": False} if address is None else {"address": address}
     try:
@@ -245,6 +248,21 @@ def _connected(address: str | None, cpus: int) -> Any:
         told = "here" if address is None else f"at executor.address={address}"
         raise ZeronasError(f"No Ray cluster could be used {told}: {_first_line(error)}") from None
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Raises a ``ZeronasError`` where nothing listens: Ray itself tries for two minutes, and ends the process then."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ZeronasError(
+            f"executor.address must be auto or HOST:PORT of a Ray cluster's head, but got '{printable(address[:100])}'."
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f"executor.address={printable(address[:100])}"
+        raise ZeronasError(f"No Ray cluster answers at {where} ({reason}).") from None
 
 
 def _check_room(ray: Any, cpus: float, gpus: float) -> None:

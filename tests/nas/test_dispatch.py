@@ -249,6 +249,20 @@ def test_bad_numbers_of_workers_are_told(workers: Any) -> None:
         LocalExecutor(workers)
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("nowhere", r"executor.address must be auto or HOST:PORT of a Ray cluster's head, but got 'nowhere'\."),
+        ("a:99999", r"executor.address must be auto or HOST:PORT"),
+        ("127.0.0.1:1", r"No Ray cluster answers at executor.address=127.0.0.1:1 \(.*refused.*\)\."),
+    ],
+)
+def test_addresses_without_a_cluster_are_told_at_once(address: str, said: str) -> None:
+    pytest.importorskip("ray", reason="needs the extra [ray]")
+    with pytest.raises(ZeronasError, match=said):
+        RayExecutor(1, address).crew(obey)
+
+
 def test_a_journal_line_is_not_touched_by_how_often_it_was_computed(tmp_path: Path) -> None:
     """What is computed again after a death gives the same answer: here, the same bytes."""
     wanted = orders((3, ("die once", str(tmp_path / "a"))), count=12)
