@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from experiments.mini.report import WANTED, highest_tau
 from experiments.mini.searches import CHOSEN
 from experiments.mini.searches import RESULTS as MINI
 from experiments.paper.runs import RESULTS as PAPER
@@ -447,7 +448,13 @@ def test_what_a_million_draws_take_and_what_stands_beside() -> None:
 
 
 def test_the_pilots_figures() -> None:
-    beside = {name: one.get("beside the chosen") for name, one in read(MINI / "pilot.json")["protocols"].items()}
+    pilot = read(MINI / "pilot.json")
+    beside = {name: one.get("beside the chosen") for name, one in pilot["protocols"].items()}
+    assert highest_tau(pilot) < WANTED
+    assert (
+        f"Of {NUMBERS[len(beside)]} protocols that were tried on them none comes above {short(highest_tau(pilot))} "
+        "after any number of updates" in TEXT
+    )
     longer, dropped = beside["2,000 updates"], beside["drop-out .25, weight drop .5"]
     low, high = longer["tau_interval"]
     assert (
