@@ -35,6 +35,7 @@ from nas.core.options import (
     NotNegative,
     OpenShare,
     Options,
+    Said,
     Seed,
     Share,
     Size,
@@ -60,6 +61,7 @@ __all__ = [
     "EvolveSettings",
     "ExecutorSettings",
     "ExportSettings",
+    "FindSettings",
     "PageSettings",
     "RankSettings",
     "ReduceSettings",
@@ -89,6 +91,9 @@ _PLAIN = (("samples", 1), ("comparator", "mean"), ("stacked", False))
 
 #: how often each architecture is scored
 Samples = Annotated[int, Ge(1), Le(100)]
+
+#: a key of an architecture, or the beginning of one
+Key = Annotated[str, Said("the key of an architecture, or its beginning, such as rnn-43b3"), MinLen(1)]
 
 #: labels of proxies: they name columns, files and folders
 _LABEL = re.compile(r"\w[\w.,=+@ -]{0,59}")
@@ -319,6 +324,24 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindSettings:
+    """``zeronas export``; see ``conf/export.yaml``. ``arch`` is read by ``experiments.commands.export``."""
+
+    command: ClassVar[str] = "export"
+
+    space: Choice
+    arch: Any = None
+    key: Key | None = None
+    folder: Folder | None = None
+    sizes: Options
+    onnx: bool | Literal["auto"]
+    seed: Seed
+    bert_reading: str
+    data_dir: Folder | None = None
+    fresh: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageSettings:
     """``zeronas report``; see ``conf/report.yaml``."""
 
@@ -339,6 +362,7 @@ K = TypeVar(
     TrainSettings,
     CompareSettings,
     ExportSettings,
+    FindSettings,
     PageSettings,
 )
 S = TypeVar("S", bound=SharedSettings, covariant=True)

@@ -29,9 +29,13 @@ from experiments import cli, guard
 from experiments.commands.app import plain, reported
 from nas.core import folders
 from nas.engine.journal import Journal
+from nas.report.export import write
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "screen", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report")
+COMMANDS = (
+    *("search", "rank", "screen", "score", "train", "reduce", "evolve_proxy", "compare", "export", "export_study"),
+    "report",
+)
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -45,6 +49,7 @@ BASE = {
     "reduce": ["benchmark=mini_rnn"],
     "evolve_proxy": [*_TINY, "benchmark=mini_rnn", "baselines=[]", "chain=0"],
     "compare": ["runs=[nothing]"],
+    "export": ["arch=RNN", "onnx=false"],
     "export_study": ["runs=[nothing]"],
     "report": ["runs=[nothing]"],
 }
@@ -58,6 +63,7 @@ EXTRA = {
     "reduce": ["reduction.hidden_states"],
     "evolve_proxy": ["reduction.nodes"],
     "compare": [],
+    "export": ["sizes.vocabulary", "sizes.embedding", "sizes.hidden", "sizes.dropout", "sizes.a b"],
     "export_study": [],
     "report": [],
 }
@@ -124,6 +130,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise Stopped(0)
         yield tmp_path
 
+    def made(folder: Path, *told: str) -> Path:
+        folders.made_folder(folder, *told)
+        raise Stopped(0)
+
+    monkeypatch.setattr(write, "made_folder", made)
     for name, attribute, instead in (
         ("search", "Journal", journal),
         ("rank", "Journal", journal),
