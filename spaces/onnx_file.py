@@ -26,7 +26,7 @@ from nas.core.workers import one_thread
 __all__ = ["MISSING", "Case", "Graph", "check_writable", "installed", "tensor", "write_onnx"]
 
 #: what to do where the packages are not there
-MISSING = "onnx and onnxruntime are not installed; pip install 'zeronas[onnx]' brings them"
+MISSING = "onnx and onnxruntime are not installed; the extra [onnx] of zeronas brings them"
 
 _LARGEST = 2**31 - 2**20  # bytes of weights: a protocol buffer ends at 2 GiB
 _OPSET, _FORMAT = 20, 9  # of one time (2023): later runtimes read them, too

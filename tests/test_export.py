@@ -416,7 +416,7 @@ def test_without_its_packages_all_other_files_are_written(
 ) -> None:
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxruntime" else object())
     folder = exported("LSTM")
-    missing = "onnx and onnxruntime are not installed; pip install 'zeronas[onnx]' brings them."
+    missing = "onnx and onnxruntime are not installed; the extra [onnx] of zeronas brings them."
     assert f"model.onnx: not written. No ONNX file can be written: {missing}\n" in capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     with pytest.raises(ZeronasError, match=r"^No ONNX file can be written: onnx and onnxruntime are not installed"):
