@@ -55,7 +55,7 @@ def main() -> None:
     right.set_xscale("log")
     right.set_ylim(bottom=0)
     right.set_xlabel("architectures trained (queries of truth)")
-    right.set_ylabel(plots.literal(f"regret of the best so far ({data['unit']})"))
+    right.set_ylabel(f"regret of the best so far ({data['unit']})")
     right.set_title(f"NAS-Bench-NLP, mean of {PAIRS} searches and its standard error", fontsize=11)
     right.legend(fontsize=8, loc="upper right")
     plots.save(figure, RESULTS / "picture.png")

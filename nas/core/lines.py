@@ -14,7 +14,7 @@ from nas.core.errors import ZeronasError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["LineFile", "Lock", "append_shared", "each_line", "lock", "unsealed", "whole_lines"]
+__all__ = ["LineFile", "Lock", "Tail", "append_shared", "each_line", "lock", "unsealed", "whole_lines"]
 
 _PATIENCE = 60.0  # seconds that a shared file's lock, held while a few lines are written, is waited for
 
@@ -96,6 +96,49 @@ def each_line(path: Path) -> Iterator[bytes]:
                 yield line[:-1]
     except OSError as error:
         raise ZeronasError(f"'{path}' cannot be read ({error.strerror}); choose another folder.") from None
+
+
+_HEAD = 1024  # first bytes of a file, by which one that was written anew is known
+
+
+class Tail:
+    """Reads a journal that another process may be writing: whole lines, each once, and never changes the file.
+
+    A last line without its end is left for the next look.
+
+    Attributes:
+        restarts: how often the file was found to be another one than before, and was read from its beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.restarts = 0
+        self._offset = 0
+        self._head = b""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yields the lines that were added since the last look, without their ends; none where there is no file.
+
+        Raises:
+            ZeronasError: the file cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(_HEAD)
+                if not head.startswith(self._head[: self._offset]) or os.fstat(file.fileno()).st_size < self._offset:
+                    self.restarts += 1
+                    self._offset = 0
+                self._head = head
+                file.seek(self._offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    self._offset += len(line)
+                    yield line[:-1]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ZeronasError(f"'{self.path}' cannot be read ({error.strerror}).") from None
 
 
 #: what ends a sealed line: the CRC-32 of what stands before it

@@ -6,7 +6,8 @@ import gc
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from pydantic_core import from_json
 
 from nas.core.errors import ZeronasError
 from nas.core.folders import claimed
-from nas.core.lines import LineFile, each_line, unsealed
+from nas.core.lines import LineFile, Tail, each_line, unsealed
 from nas.core.progress import Progress
 from nas.engine.trials import PROXIES, Evaluation, Recalled, TrialId
 from proxies.base import Score
 
-__all__ = ["Journal", "no_garbage"]
+__all__ = ["Journal", "answer_of", "architectures", "no_garbage"]
 
 
 class Journal:
@@ -163,6 +164,47 @@ def no_garbage() -> Iterator[None]:
 _EARLIER = frozenset({"run", "key", "measure", "fidelity", "scores", "seconds", "times", "architecture"})
 
 _FORM = b',"architecture":'  # what a sealed line's last field begins with; inside a JSON string the quote is escaped
+
+
+def answer_of(line: bytes) -> tuple[str, Evaluation]:
+    """Returns what stands for the run in a line of a journal, and the answer.
+
+    Raises:
+        ValueError: it is no such line.
+    """
+    try:
+        entry, _ = _entry(line)
+        run, evaluation = entry["run"], _evaluation(entry)
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return str(run), evaluation
+
+
+def architectures(path: Path, keys: Collection[str]) -> dict[str, bytes]:
+    """Returns key -> JSON of the architectures that a journal holds; its file is only read, and need not be there.
+
+    Lines that are damaged, or of a version that had no seal, are passed over.
+
+    Raises:
+        ZeronasError: the file cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    for line in Tail(path).lines():
+        key = _KEY.search(line)
+        if key is None or (name := key[1].decode("ascii")) not in keys or name in found:
+            continue
+        try:
+            record = unsealed(line)
+        except ValueError:
+            continue
+        if record is not None:
+            found[name] = record[record.index(_FORM) + len(_FORM) :]
+        if len(found) == len(keys):
+            break
+    return found
+
+
+_KEY = re.compile(rb'"key":"([\x20-\x21\x23-\x5b\x5d-\x7e]+)"')
 
 
 def _entry(line: bytes) -> tuple[dict[str, Any], bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas import judge
-from nas.core.errors import ZeronasError
+from nas.core.errors import ZeronasError, printable
 from nas.core.files import number, write_csv, write_json, write_text
 from nas.report import plots
 from nas.report.tables import markdown_table, mean_and_error, text_table
@@ -323,7 +323,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
             ax.errorbar(
                 [r["mean"]], [i], xerr=[r["standard_error"]], fmt="D", color=plots.COLOURS[1], capsize=4, zorder=2
             )
-        ax.set_yticks(range(len(shown)), [n for n, _ in reversed(shown)])
+        ax.set_yticks(range(len(shown)), [printable(n) for n, _ in reversed(shown)], parse_math=False)
         ax.set_ylim(-0.6, len(shown) - 0.4)
         ax.set_xlim(left=0)
         random = [(i, m["random_curve"][-1]) for i, (_, m) in enumerate(reversed(shown)) if "random_curve" in m]
@@ -331,7 +331,7 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
             at, values = [value for _, value in random], [i for i, _ in random]
             ax.scatter(at, values, marker="|", s=500, color="#555555", label="random search (expected)")
             ax.legend(fontsize=8, loc="lower right", markerscale=0.5)
-        ax.set_xlabel(f"regret of the find ({plots.literal(unit)}); dots: seeds, diamond: mean and s.e.")
+        ax.set_xlabel(f"regret of the find ({unit}); dots: seeds, diamond: mean and s.e.")
         figure.suptitle(f"{benchmark}: searched against the benchmark's best", fontsize=11)
         made.append(plots.save(figure, path).name)
         curves = {n: m["curve"] for n, m in shown if "curve" in m}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.core.errors import ZeronasError
+from nas.core.errors import ZeronasError, printable
 from nas.core.options import shown
 from nas.report.layout import laid_out
 
@@ -19,7 +19,6 @@ __all__ = [
     "draw_architecture",
     "draw_graph",
     "linear_within",
-    "literal",
     "regret_curves",
     "save",
     "scatter",
@@ -50,12 +49,23 @@ def subplots(columns: int = 1, rows: int = 1, width: float = 6.4, height: float 
 def save(figure: Any, path: Path) -> Path:
     """Writes a figure (150 dpi where it has dots) without a time stamp, the same bytes each time, and returns its path.
 
+    Names of columns, of architectures and of folders are the user's own: what a font has no letter for, such as an
+    escape character, is spelt out, and a dollar begins no formula.
+
     Raises:
         ZeronasError: the folder cannot be written.
     """
     import matplotlib
 
     stamps = {".png": {"Software": None}, ".svg": {"Date": None}}
+    legends = [*figure.legends, *(legend for ax in figure.axes if (legend := ax.get_legend()) is not None)]
+    for text in [
+        *figure.texts,
+        *(text for ax in figure.axes for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)),
+        *(text for legend in legends for text in legend.get_texts()),
+    ]:
+        text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
+        text.set_parse_math(False)
     try:
         with matplotlib.rc_context({"svg.hashsalt": "zeronas"}):  # names of its parts would be random
             figure.savefig(path, dpi=150, metadata=stamps.get(path.suffix))
@@ -102,16 +112,10 @@ def scatter(
         ax.scatter([at], [value], s=130, marker=marker, color=COLOURS[1], edgecolors="black", zorder=3, label=label)
     if marked:
         ax.legend(frameon=True, framealpha=0.85)
-    ax.set_xlabel(literal(x_label))
-    ax.set_ylabel(literal(y_label))
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
     ax.set_title(title, fontsize=11)
     return save(figure, path)
-
-
-def literal(text: str) -> str:
-    """Returns a text as matplotlib draws it letter by letter."""
-    # names of columns and architectures are the user's own, and no formula where a dollar stands in them
-    return text.replace("$", r"\$")
 
 
 def regret_curves(
@@ -145,7 +149,7 @@ def regret_curves(
     ax.set_ylim(bottom=0)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel(queries)
-    ax.set_ylabel(literal(f"regret of the best so far ({unit})"))
+    ax.set_ylabel(f"regret of the best so far ({unit})")
     ax.set_title(title, fontsize=11)
     ax.legend(fontsize=9)
     return save(figure, path)
@@ -173,7 +177,7 @@ def draw_graph(ax: Any, graph: Any, title: str) -> None:
     drawn = laid_out(graph)
     place = drawn.place
     ax.axis("off")
-    texts = {node: literal(text) for node, text in drawn.texts.items()}
+    texts = drawn.texts
     for u, v in graph.edges:
         skips = abs(place[u][1] - place[v][1]) > 1
         bend = 0.22 if skips and abs(place[u][0] - place[v][0]) < 0.4 else 0.0

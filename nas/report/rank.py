@@ -78,6 +78,7 @@ def report(
         "reduction": settings.space.rule.to_json(),
         "benchmark": benchmark.name,
         "metric": benchmark.metric,
+        "higher_is_better": benchmark.sign > 0,
         "architectures": known,
         "of": len(benchmark.entries),
         "diverged": len(members) - known,

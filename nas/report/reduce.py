@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from nas.core.errors import printable
 from nas.core.files import number as show
 from nas.core.files import write_csv, write_json, write_text
 from nas.judge import random_regret
@@ -312,7 +313,7 @@ def _plot_effects(ax: Any, fitted: Fit, benchmark: Benchmark) -> None:
             centre, at, xerr=np.nan_to_num(error), fmt=marker, markersize=4, color=colour, capsize=2, label=names[name]
         )
     ax.axvline(0, color="#555555", linewidth=0.8)
-    ax.set_yticks(places, labels, fontsize=8)
+    ax.set_yticks(places, list(map(printable, labels)), fontsize=8, parse_math=False)
     ax.set_ylim(y - 0.2, -0.8)
     ax.set_xlabel(f"difference from the mean ({benchmark.unit}; right is better)")
     ax.set_title(f"features on the fitting half of {benchmark.name}", fontsize=11)

@@ -13,7 +13,7 @@ import pytest
 
 from nas.core.errors import ZeronasError
 from nas.core.folders import run_lock
-from nas.core.lines import append_shared, lock
+from nas.core.lines import Tail, append_shared, lock
 
 HOLD = (
     "import sys, pathlib; from nas.core.lines import lock; held = lock(pathlib.Path(sys.argv[1])); print(bool(held)); "
@@ -75,3 +75,25 @@ def test_a_lock_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     with pytest.raises(ZeronasError, match=r"\.lock' cannot be opened \(Permission denied\); remove it, or choose"):
         run_lock(tmp_path)
+
+
+def test_a_tail_reads_whole_lines_once_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    tail = Tail(path)
+    assert list(tail.lines()) == []  # not there yet
+    path.write_bytes(b"one\ntwo\nthr")
+    assert list(tail.lines()) == [b"one", b"two"] and path.read_bytes() == b"one\ntwo\nthr"
+    with path.open("ab") as file:
+        file.write(b"ee\n\nfo")
+    assert list(tail.lines()) == [b"three", b""] and list(tail.lines()) == []
+    path.write_bytes(b"one\ntwo\nthree\n\n")  # a torn line was taken back
+    assert (list(tail.lines()), tail.restarts) == ([], 0)
+    path.write_bytes(b"one\n")  # written anew, shorter
+    assert (list(tail.lines()), tail.restarts) == ([b"one"], 1)
+    path.write_bytes(b"ten\neleven\n")  # and longer
+    assert (list(tail.lines()), tail.restarts) == ([b"ten", b"eleven"], 2)
+    path.unlink()
+    assert list(tail.lines()) == []
+    path.mkdir()
+    with pytest.raises(ZeronasError, match=r"^'.*journal\.jsonl' cannot be read \(Is a directory\)\.$"):
+        list(tail.lines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import json
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.commands import rank as rank_app
@@ -17,7 +19,7 @@ from experiments.commands import report as report_app
 from experiments.commands import search as search_app
 from nas.core.errors import ZeronasError
 from nas.core.files import number
-from nas.report.page import write_page
+from nas.report.page import packed, runs, write, write_page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 
@@ -43,6 +45,19 @@ class Page(HTMLParser):
         """What its script draws from."""
         place = next(i for i, text in enumerate(self.texts) if text.startswith('{"runs"'))
         return dict(json.loads(self.texts[place]))
+
+
+def numbers(column: dict[str, Any]) -> list[float | None]:
+    """A packed column as its run's table has it."""
+    found = np.frombuffer(base64.b64decode(column["data"]), dtype=f"<f{column['bits'] // 8}")
+    return [None if value != value else float(value) for value in found]
+
+
+def words(column: dict[str, Any] | list[str]) -> list[str]:
+    if isinstance(column, list):
+        return column
+    text, digits = base64.b64decode(column["data"]).hex(), column["digits"]
+    return [column["prefix"] + text[i : i + digits] for i in range(0, len(text), digits)]
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +94,10 @@ def test_a_page_holds_the_numbers_of_its_run_and_loads_nothing(searches: list[Pa
     with (folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     (run,) = data["runs"]
-    assert run["key"] == [row["key"] for row in rows] and len(rows) == 30
-    assert run["truth"] == [float(row["truth"]) if row["truth"] else None for row in rows]
+    assert words(run["key"]) == [row["key"] for row in rows] and len(rows) == 30 == run["count"]
+    for column, name in ((run["truth"], "truth"), (run["scores"]["random"], "random")):
+        assert numbers(column) == [float(row[name]) if row[name] else None for row in rows]
+    assert run["scores"]["parameters"]["bits"] == 32 and run["index"] is None
     for name in ("table.csv", "journal.jsonl"):
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() in text
     assert not re.search(r"https?://", page.html)
@@ -116,7 +133,89 @@ def test_names_of_strangers_are_text(composed: Any, tmp_path: Path) -> None:
     page = Page(tmp_path / "run" / "report.html")
     assert {tag for tag, _ in page.elements} >= {"main", "table"} and "img" not in {tag for tag, _ in page.elements}
     assert HOSTILE not in page.html and any(HOSTILE in text for text in page.texts)
-    assert f"{HOSTILE}3" in page.data["runs"][0]["named"]
+    assert f"{HOSTILE}3" in words(page.data["runs"][0]["named"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[], ["rnn-0a1b", "rnn-0a1c"], ["a1"], ["arch007", "arch013"], ["x", "xyz"], ["LSTM", "GRU"], ["ä-00", "ä-0é"]],
+)
+def test_words_survive(given: list[str]) -> None:
+    assert words(packed.packed_words(given)) == given
+
+
+def test_numbers_survive_and_whole_ones_are_short() -> None:
+    for given, bits in (([1e7, None, -3.0], 32), ([0.1, None], 64), ([16777217.0], 64), ([1e300, 1.0], 64), ([], 32)):
+        column = packed.packed_numbers(given)
+        assert (numbers(column), column["bits"]) == (given, bits)
+
+
+def test_the_architectures_of_points_are_drawn_in_rankings_too(composed: Any, tmp_path: Path) -> None:
+    few = ["benchmark=mini_rnn", "proxy=parameters", "limit=40", "resamples=10", "reference=none"]
+    rank_app.run(composed("rank", *few, f"run.dir={tmp_path}"))
+    page = Page(tmp_path / "report.html")
+    (run,) = page.data["runs"]
+    with (tmp_path / "table.csv").open() as file:
+        known = [i for i, row in enumerate(csv.DictReader(file)) if row["truth"]]
+    drawn = run["drawn"]
+    assert sorted(map(int, drawn["of"])) == known
+    lines = (tmp_path / "journal.jsonl").read_text().splitlines()
+    nodes = {entry["key"]: entry["architecture"] for entry in map(json.loads, lines)}
+    place = known[0]
+    boxes, ends, _ = drawn["of"][str(place)]
+    cell = nodes[words(run["key"])[place]]
+    sources = {name for node in cell.values() for name in node["input"]} - set(cell)
+    assert len(boxes) == 4 * len({*cell, *sources})
+    assert len(ends) == 2 * sum(len(set(node["input"])) for node in cell.values())
+    assert {drawn["texts"][i][0] for i in boxes[2::4]} >= sources
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    (tmp_path / "journal.jsonl").write_bytes(before[:-20])  # a torn line is neither mended nor drawn
+    torn = Page(write_page([tmp_path], tmp_path / "report.html")).data["runs"][0]["drawn"]["of"]
+    assert len(known) - 1 <= len(torn) <= len(known) and (tmp_path / "journal.jsonl").read_bytes() == before[:-20]
+
+
+def test_drawings_take_no_more_than_their_room(searches: list[Path], tmp_path: Path, monkeypatch: Any) -> None:
+    whole = Page(searches[0] / "report.html").data["runs"][0]["drawn"]["of"]
+    monkeypatch.setattr(write, "DRAWING_BYTES", 2_000)
+    few = Page(write_page([searches[0]], tmp_path / "page.html")).data["runs"][0]
+    assert 1 < len(few["drawn"]["of"]) < len(whole)
+    assert len(json.dumps(few["drawn"]["of"], separators=(",", ":"))) < 2_400
+    truth = numbers(few["truth"])
+    least = sorted(value for value in truth if value is not None)[: len(few["drawn"]["of"])]
+    assert sorted(truth[int(place)] or 0 for place in few["drawn"]["of"]) == least  # the best by truth
+
+
+def test_rows_of_a_page_take_no_more_than_their_room(composed: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    made = [[f"a{i:04d}", (i * 37) % 601 / 7, (i * 101) % 601 / 11] for i in range(601)]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["architecture", "acc", "score"], *made])
+    settings = composed("rank", "space=table", "resamples=10", "reference=none", f"run.dir={tmp_path / 'run'}")
+    settings["space"] |= {"file": str(tmp_path / "t.csv"), "objective": "acc", "higher_is_better": ["acc"]}
+    rank_app.run(settings)
+    with (tmp_path / "run" / "table.csv").open() as file:
+        rows = [[row["id"], float(row["truth"]), float(row["score"])] for row in csv.DictReader(file)]
+    page = Page(tmp_path / "run" / "report.html")
+    (run,) = page.data["runs"]
+    assert run["count"] == 601 and words(run["named"]) == [name for name, *_ in rows]
+    monkeypatch.setattr(runs, "ROW_BYTES", 12_000)
+    page = Page(write_page([tmp_path / "run"], tmp_path / "page.html"))
+    (run,) = page.data["runs"]
+    taken = sum(len(json.dumps(run[name])) for name in ("index", "key", "named", "truth", "failure", "scores"))
+    assert 200 < run["count"] < 500 and taken < 12_400
+    assert f"{601 - run['count']} of them are not on this page" in " ".join(" ".join(page.texts).split())
+    names, third = words(run["named"]), run["count"] // 3
+    for column in (1, 2):
+        assert {row[0] for row in sorted(rows, key=lambda row: -row[column])[:third]} <= set(names)
+    places = np.frombuffer(base64.b64decode(run["index"]), dtype="<u4")
+    assert [rows[place - 1][0] for place in places] == names
+    assert numbers(run["truth"]) == [rows[place - 1][1] for place in places]
+
+
+def test_a_page_without_a_benchmark_has_no_drawings_and_no_band(composed: Any, tmp_path: Path) -> None:
+    search_app.run(composed("search", "benchmark=none", "proxy=parameters", "budget=5", f"run.dir={tmp_path}"))
+    page = Page(tmp_path / "report.html")
+    assert page.data["runs"][0]["drawn"] == {"texts": [], "of": {}}
+    assert "Differences within the band" not in page.html and not page.data["charts"]
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

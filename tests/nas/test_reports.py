@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from experiments.commands import rank as rank_app
 from experiments.commands import search as search_app
 from nas.core.errors import ZeronasError
 from nas.core.files import number
+from nas.report import plots
 from nas.truth import benchmarks
 
 
@@ -28,6 +30,24 @@ def test_numbers_that_nobody_can_count_the_digits_of_have_an_exponent() -> None:
     assert [number(value) for value in (1234.0, 123456.7, 9.5e14, 1e15, -7.98629e246)] == [
         *("1,234", "123,457", "950,000,000,000,000", "1e+15", "-7.986e+246")
     ]
+
+
+def test_names_of_strangers_are_drawn_letter_by_letter(tmp_path: Path) -> None:
+    name, drawn = "a\x1b[31m $b^{$ \u202e", "a\\x1b[31m $b^{$ \\u202e"
+    figure, axes = plots.subplots()
+    ax = axes[0, 0]
+    ax.plot([1, 2], [1, 2], label=name)
+    ax.legend()
+    ax.set_title(f"{name}\nbelow")
+    ax.set_xlabel(name)
+    figure.suptitle(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a letter that the font lacks is a warning
+        plots.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert ax.title.get_text() == f"{drawn}\nbelow"
+    for text in (ax.xaxis.label, figure.texts[0], ax.get_legend().get_texts()[0]):
+        assert text.get_text() == drawn
 
 
 def test_a_search_over_the_benchmark_reports_what_its_table_says(composed: Any, data_dir: Path, tmp_path: Path) -> None:

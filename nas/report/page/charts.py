@@ -10,28 +10,35 @@ import numpy as np
 from nas.core.files import number
 from nas.report import plots
 from nas.report.compare import baselines, by_benchmark
+from nas.report.page.packed import packed_numbers, packed_places, packed_words
 from nas.report.page.runs import Run
+from nas.report.tables import estimate
 
 __all__ = ["points", "regret_of_methods", "regret_of_search", "scatter", "selection"]
 
 
-def points(run: Run, name: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
+#: points of a chart of lines, beyond which every k-th is drawn
+_POINTS = 20_000
+
+
+def points(run: Run, name: str) -> dict[str, Any]:
     """Returns the architectures of a run, column by column, as the charts and the table of the page share them."""
-    reasons = list(dict.fromkeys(row.failure for row in run.rows))
+    reasons = list(dict.fromkeys(row.failure for row in run.rows)) or [""]
     place = {reason: number for number, reason in enumerate(reasons)}
+    count = len(run.rows)
     return {
         "name": name,
+        "count": count,
         "labels": run.labels,
-        "index": [row.index for row in run.rows],
-        "key": [row.key for row in run.rows],
-        "named": [row.name for row in run.rows] if any(row.name for row in run.rows) else None,
-        "scores": {label: [row.scores[label] for row in run.rows] for label in run.labels},
-        "truth": [row.truth for row in run.rows],
-        "failure": [place[row.failure] for row in run.rows],
+        "index": packed_places([row.index for row in run.rows], range(1, count + 1)),
+        "key": packed_words([row.key for row in run.rows]),
+        "named": packed_words([row.name for row in run.rows]) if any(row.name for row in run.rows) else None,
+        "scores": {label: packed_numbers([row.scores[label] for row in run.rows]) for label in run.labels},
+        "truth": packed_numbers([row.truth for row in run.rows]),
+        "failure": packed_places([place[row.failure] for row in run.rows], [0] * count),
         "reasons": reasons,
         "unit": unit(run),
         "fitness": run.fitness,
-        "drawn": drawn,
     }
 
 
@@ -51,13 +58,15 @@ def scatter(run: Run, place: int, label: str) -> dict[str, Any] | None:
     """Returns the chart of truth against the score of a proxy; None with fewer than three points.
 
     Args:
-        place: of the run among those of the page.
+        place: of the run among those of the page; in the chart, ``place`` is that of the find among the run's rows.
     """
     results = run.results
     both = [row for row in run.rows if row.truth is not None and row.scores[label] is not None]
     if len(both) < 3:
         return None
     search = results["command"] == "search"
+    judged = (results.get("agreement") or {}) if search else results["proxies"]
+    agreement = judged.get(label) if search else judged[label]["agreement_all"]
     found = (results["found"] or {}) if search else {}
     deviation = run.benchmark.get("noise") if search else results["noise"]["standard_deviation"]
     middle = found.get("truth") if search else float(np.median([row.truth for row in both if row.truth is not None]))
@@ -78,8 +87,9 @@ def scatter(run: Run, place: int, label: str) -> dict[str, Any] | None:
         "x": {"label": f"{label} (higher is better)", "within": within},
         "y": {"label": f"truth ({unit(run)})"},
         "metric": metric(run),
+        "told": "" if not agreement else f"Kendall tau {estimate(agreement)}.",
         "band": band,
-        "found": found.get("key"),
+        "place": next((i for i, row in enumerate(run.rows) if row.key == found.get("key")), None),
     }
 
 
@@ -123,8 +133,10 @@ def _course(run: Run, found: Mapping[str, Any]) -> dict[str, Any]:
     means = [((b["first"] + b["last"]) / 2, b["quantile"]) for b in made if b["known"]]
     best = [(b["last"], b["best_quantile"]) for b in made if b["best_known"]]
     known = [(k["index"], k["quantile"]) for k in found["known"] if not k["asked"]]
+    every = max(1, -(-len(known) // _POINTS))
+    shown = "truth of an evaluation" if every == 1 else f"truth of one in {every} evaluations"
     parts = [
-        ("truth of an evaluation", known, "points"),
+        (shown, known[::every], "points"),
         ("mean of a block", means, "line"),
         (f"best by {run.fitness} so far", best, "line"),
     ]

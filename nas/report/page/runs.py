@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import heapq
+import json
 import math
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nas.core.errors import ZeronasError
 from nas.report.finished import read_results, search_results
+from nas.report.page.packed import packed_words, room_of
 
-__all__ = ["MOST", "Row", "Run", "read_folders"]
+__all__ = ["ROW_BYTES", "Row", "Run", "read_folders"]
 
-#: rows of one run that a page holds; of more, those with a truth come first, then the best by the fitness
-MOST = 20_000
+#: what the rows of all runs of a page may take in it. Of more, a third are the best by truth, a third the best by the
+#: fitness, and the rest is an even share of all others, in the order asked
+ROW_BYTES = 5_300_000
 
 _COMMANDS = ("search", "rank", "compare")
 _NEEDED = ("space", "benchmark", "proxies", "probe", "selection", "noise", "config", "versions", "seconds")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One architecture of a run's table.
 
@@ -73,6 +78,12 @@ class Run:
         return (self.results["benchmark"] or {}) if self.results["command"] == "search" else {}
 
     @property
+    def higher_is_better(self) -> bool:
+        """Whether a high truth is a good one."""
+        of = self.benchmark if self.results["command"] == "search" else self.results
+        return bool(of.get("higher_is_better"))
+
+    @property
     def fitness(self) -> str:
         """The proxy that comes first: what was searched by, or the one that ranks best."""
         return str(self.results["fitness"]) if self.results["command"] == "search" else self.labels[0]
@@ -92,7 +103,7 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
             continue
         for one in results["runs"]:
             named[Path(one)] = _results(Path(one))
-    return [_run(folder, results) for folder, results in named.items()]
+    return [_run(folder, results, ROW_BYTES // len(named)) for folder, results in named.items()]
 
 
 def _results(folder: Path) -> Mapping[str, Any]:
@@ -113,30 +124,60 @@ def _results(folder: Path) -> Mapping[str, Any]:
     return {**results, "folder": str(folder)}
 
 
-def _run(folder: Path, results: Mapping[str, Any]) -> Run:
-    path, labels = folder / "table.csv", list(results["proxies"])
-    fitness = results["fitness"] if results["command"] == "search" else labels[0]
-
-    def matter(row: Row) -> tuple[bool, float]:
-        score = row.scores[fitness]
-        return row.truth is not None, -math.inf if score is None else score
-
-    count = 0
-
-    def counted() -> Iterator[Row]:
-        nonlocal count
-        for row in _rows(path, labels):
-            count += 1
-            yield row
-
+def _run(folder: Path, results: Mapping[str, Any], room: int) -> Run:
+    """Reads the table of a run, of which its rows may take so many bytes of the page."""
+    path = folder / "table.csv"
+    run = Run(folder, results, (), 0)
     try:
-        kept = heapq.nlargest(MOST, counted(), key=matter) if path.exists() else []  # a comparison needs no tables
+        kept, left_out = _kept(path, run, room) if path.exists() else ([], 0)  # a comparison needs no tables
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise ZeronasError(f"'{path}' cannot be read ({error}); run it again.") from None
-    kept.sort(key=lambda row: row.index)
     files = (path, folder / "journal.jsonl")
     checksums = {one.name: _checksum(one) for one in files if one.exists()}
-    return Run(folder, results, kept, count - len(kept), checksums)
+    return Run(folder, results, kept, left_out, checksums)
+
+
+def _kept(path: Path, run: Run, room: int) -> tuple[list[Row], int]:
+    """Returns the rows of a table that are on the page, and how many are not."""
+    kept: list[Row] = []
+    columns = {label: array("d") for label in run.labels}
+    truths, keys, names, reasons = array("d"), list[str](), list[str](), set[str]()
+    least = 10 + 5 * (len(columns) + 1)  # bytes, of a key and of numbers of 32 bits: more rows are not kept in memory
+    for row in _rows(path, run.labels):
+        for label, score in row.scores.items():
+            columns[label].append(math.nan if score is None else score)
+        truths.append(math.nan if row.truth is None else row.truth)
+        reasons.add(row.failure)
+        keys.append(row.key)
+        names.append(row.name)
+        if len(kept) * least <= room:
+            kept.append(row)
+    count = len(truths)
+    numbers = [np.array(column) for column in (*columns.values(), truths)]
+    texts = sum(len(json.dumps(packed_words(words))) for words in (keys, names if any(names) else []))
+    texts += len(json.dumps(sorted(reasons)))
+    if len(kept) == count and room_of(numbers, len(reasons) > 1) + texts <= room:
+        return kept, 0
+    share = room / (room_of(numbers, len(reasons) > 1, part=True) + texts)
+    truth = numbers[-1] if run.higher_is_better else -numbers[-1]
+    chosen = _chosen(truth, np.array(columns[run.fitness]), int(share * count))
+    return [row for row, is_in in zip(_rows(path, run.labels), chosen, strict=True) if is_in], int((~chosen).sum())
+
+
+def _chosen(truths: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Returns which rows are on the page, (rows,).
+
+    Args:
+        truths, scores: (rows,), higher is better, NaN where there is none.
+        count: of those on the page.
+    """
+    chosen = np.zeros(len(truths), dtype=bool)
+    for values in (truths, scores):
+        best = np.argsort(-values, kind="stable")[: count // 3]  # NaN last
+        chosen[best[~np.isnan(values[best])]] = True
+    rest = np.flatnonzero(~chosen)
+    chosen[rest[np.linspace(0, len(rest) - 1, count - int(chosen.sum())).astype(int)]] = True
+    return chosen
 
 
 def _rows(path: Path, labels: Sequence[str]) -> Iterator[Row]:
@@ -149,8 +190,13 @@ def _rows(path: Path, labels: Sequence[str]) -> Iterator[Row]:
                 _value(row["truth"]),
                 row["failure"],
                 row.get("architecture", ""),
-                row.get("id", ""),
+                row.get("id") or _id(row.get("architecture", "")),
             )
+
+
+def _id(architecture: str) -> str:
+    """Returns what a table of the user's own calls an architecture, "" for one with a graph."""
+    return str(json.loads(architecture)["id"]) if architecture.startswith('{"id":') else ""
 
 
 def _value(text: str) -> float | None:

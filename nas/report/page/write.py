@@ -19,7 +19,7 @@ from nas.report import scrutiny
 from nas.report.apart import named
 from nas.report.compare import collated, tables
 from nas.report.page import answers, charts
-from nas.report.page.drawing import drawing, drawings, said, space_of
+from nas.report.page.drawing import DRAWING_BYTES, arrow_path, drawing, drawings, said, space_of
 from nas.report.page.runs import Run, read_folders
 from nas.report.page.words import WORDS
 from nas.report.selection import best_n
@@ -29,6 +29,8 @@ __all__ = ["PAGE", "write_page"]
 
 #: name of the file in a run folder
 PAGE = "report.html"
+
+_DATA_BYTES = 5_600_000  # of rows and drawings of all runs of a page; drawings have at the most what rows leave
 
 
 def write_page(folders: Sequence[Path], file: Path) -> Path:
@@ -44,7 +46,9 @@ def write_page(folders: Sequence[Path], file: Path) -> Path:
 
 def _page(runs: Sequence[Run], file: Path) -> str:
     names = _names(runs)
-    views = [_view(run, name, place, file) for place, (run, name) in enumerate(zip(runs, names, strict=True))]
+    views = [
+        _view(run, name, place, file, len(runs)) for place, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
     searches = [run for run in runs if run.results["command"] == "search"]
     together = plain(collated([run.results for run in searches])) if len(runs) > 1 and searches else None
     numbered: list[dict[str, Any]] = []
@@ -88,13 +92,15 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def _view(run: Run, name: str, place: int, file: Path) -> dict[str, Any]:
-    """Returns what the template shows of one run, the charts apart."""
+def _view(run: Run, name: str, place: int, file: Path, runs: int) -> dict[str, Any]:
+    """Returns what the template shows of one run among so many, the charts apart."""
     results, space = run.results, space_of(run)
     search = results["command"] == "search"
     found: Any = results["found"] if search else None
     drawn = None if found is None else drawing(space, found["architecture"])
     command = results.get("command_line")
+    points = charts.points(run, name)
+    points["drawn"] = drawings(run, space, min(DRAWING_BYTES, _DATA_BYTES - len(_json(points)) * runs) // runs)
     beside = Path(os.path.abspath(run.folder)) == Path(os.path.abspath(file)).parent
     return {
         "name": name,
@@ -111,6 +117,7 @@ def _view(run: Run, name: str, place: int, file: Path) -> dict[str, Any]:
         "failures": _failures(results),
         "evaluations": results["evaluations"] if search else results["architectures"] + results["diverged"],
         "left_out": run.left_out,
+        "fitness": run.fitness,
         "command": command,
         "config": json.dumps(results["config"], indent=1, ensure_ascii=False),
         "versions": results["versions"],
@@ -121,7 +128,7 @@ def _view(run: Run, name: str, place: int, file: Path) -> dict[str, Any]:
         "unit": charts.unit(run),
         "why": results["selection"]["why"],
         "kind": results["selection"].get("kind", "draws"),
-        "points": charts.points(run, name, drawings(run, space)),
+        "points": points,
     }
 
 
@@ -219,10 +226,14 @@ def _best_n(run: Run) -> list[tuple[str, str]]:
 
 def _embedded(data: Mapping[str, Any]) -> Markup:
     """Returns data as JSON that may stand inside a script element, whatever is written in it."""
-    text = json.dumps(plain(data), separators=(",", ":"), ensure_ascii=False)
+    text = _json(data)
     for letter in "<>&":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(plain(data), separators=(",", ":"), ensure_ascii=False)
 
 
 @cache
@@ -237,7 +248,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, thousands=lambda value: f"{value:,}", quoted=shlex.join)
-    environment.globals.update(own=_own)
+    environment.globals.update(own=_own, arrow_path=arrow_path)
     return environment
 
 
