@@ -130,6 +130,6 @@ def _histogram(values: np.ndarray, label: str, path: Path) -> None:
         low, high = np.quantile(values, 0.01), values.max()
         ax.hist(values[values >= low], bins=100, range=(low, high) if high > low else None, color="tab:blue")
         ax.set_yscale("log")
-    ax.set_xlabel(plots.literal(label))
+    ax.set_xlabel(label)
     ax.set_ylabel("draws")
     plots.save(figure, path)
