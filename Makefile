@@ -1,10 +1,10 @@
-# `make search` and `make test` do all their own set-up: they make .venv, install with constraints.txt, and run.
+# `make search`, `make test` and `make docs` do all their own set-up: they make .venv, install with constraints.txt, and run.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: search test lint clean
+.PHONY: search test lint docs clean
 .DEFAULT_GOAL := search
 
 $(STAMP): pyproject.toml constraints.txt
@@ -26,6 +26,10 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+# The documentation site, in build/docs; a warning is an error. Its commands are run, and none of it needs the network.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto --doctree-dir build/doctrees docs build/docs
 
 clean:
 	rm -rf $(VENV) build *.egg-info

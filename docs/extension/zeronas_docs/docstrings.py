@@ -1,7 +1,7 @@
-"""Docstrings as reStructuredText: they are written to be read in the source, and two of their habits mean more there.
+"""Docstrings as reStructuredText: they are written to be read in the source, and some of their habits mean more there.
 
-``|x|`` is an absolute value and no substitution, ``x_`` a name and no link, and lines that are indented under a paragraph
-are an example.
+``|x|`` is an absolute value and no substitution, ``x_`` a name and no link, and lines that are indented under a
+paragraph are an example.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def prepared(lines: list[str]) -> list[str]:
         if line and not line.startswith(" "):
             literal = False
         if line:
-            paragraph = "" if line.startswith((" ", "- ")) or line.endswith(":") and _is_section(line) else line
+            paragraph = "" if line.startswith((" ", "- ")) or (line.endswith(":") and _is_section(line)) else line
         found.append(line if literal else _escaped(line))
     return found
 

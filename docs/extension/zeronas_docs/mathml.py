@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 
+__all__ = ["setup"]
 
-def _inline(self, node):
-    self.body.append(tex2mathml(node.astext()))
+
+def _inline(writer: Any, node: nodes.Element) -> None:
+    writer.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
 
 
-def _block(self, node):
-    self.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+def _block(writer: Any, node: nodes.Element) -> None:
+    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 
 
 def setup(app: Sphinx) -> None:
+    """Adds the renderer."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

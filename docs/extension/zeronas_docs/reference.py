@@ -70,8 +70,20 @@ class Modules(SphinxDirective):
         lines: list[str] = []
         for name in modules(self.arguments[0]):
             members = ", ".join(defined(name))
-            lines += [f"``{name}``", "-" * (len(name) + 4), "", f".. automodule:: {name}", f"   :members: {members}", ""]
+            lines += [f"``{name}``", "-" * (len(name) + 4), ""]
+            lines += [f".. automodule:: {name}", f"   :members: {members}", ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+class Packages(SphinxDirective):
+    """The list of the packages, each with what a reader finds in it."""
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the list and the hidden table of contents."""
+        folder = self.env.docname.rpartition("/")[0]
+        lines = [f"- :doc:`{package} </{folder}/{package}>`: {what}" for package, what in PACKAGES.items()]
+        lines += ["", ".. toctree::", "   :hidden:", "", *(f"   {package}" for package in PACKAGES)]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 @cache
@@ -104,4 +116,5 @@ def _full(name: str, module: str | None) -> str:
 def setup(app: Sphinx) -> None:
     """Adds the directive and the links."""
     app.add_directive("modules", Modules)
+    app.add_directive("packages", Packages)
     app.connect("doctree-read", _link)

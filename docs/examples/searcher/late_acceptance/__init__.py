@@ -1,6 +1,6 @@
 """Late acceptance hill climbing: a step is taken when it beats where the search stood some steps ago.
 
-Source: Burke & Bykov, "The late acceptance hill-climbing heuristic" (European Journal of Operational Research 258, 2017).
+Source: Burke & Bykov, "The late acceptance hill-climbing heuristic" (European Journal of Operational Research, 2017).
 """
 
 from collections.abc import Sequence

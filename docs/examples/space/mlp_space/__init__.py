@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Mlp:
 @SPACES.register("mlp")
 class MlpSpace(Space[Mlp]):
     name, probe = "mlp", MlpProbe
-    feature_specs = {name: Feature(choices) for name, choices in GENES.items()}
+    feature_specs: ClassVar = {name: Feature(choices) for name, choices in GENES.items()}
 
     def __init__(self, rule: Rule | None = None) -> None:
         self.rule = rule or Rule()

@@ -1,6 +1,7 @@
 """How a perceptron is built, and what a probe sees of it untrained."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from nas.core import seeds
@@ -14,9 +15,8 @@ def built(architecture: Any) -> Any:
     """Returns the torch module: a linear and an activation function for each layer."""
     from torch import nn
 
-    sizes = [INPUTS, *[architecture.width] * architecture.depth]
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    return nn.Sequential(*(one for pair in pairs for one in (nn.Linear(*pair), getattr(nn, architecture.activation)())))
+    sizes, activation = [INPUTS, *[architecture.width] * architecture.depth], getattr(nn, architecture.activation)
+    return nn.Sequential(*(one for pair in pairwise(sizes) for one in (nn.Linear(*pair), activation())))
 
 
 @dataclass(frozen=True)
