@@ -4,6 +4,7 @@ Its sources are the pages beside this file, the docstrings, and the committed re
 """
 
 import atexit
+import gc
 import os
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 # one thread, as a run's workers have; torch reads this when it is first imported
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+gc.set_threshold(100_000, 50, 100)  # trees of nodes are circles, and looking for them takes a quarter of the build
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extension"))
 

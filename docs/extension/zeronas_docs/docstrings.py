@@ -32,13 +32,13 @@ def prepared(lines: list[str]) -> list[str]:
         if line and not line.startswith(" "):
             literal = False
         if line:
-            paragraph = "" if line.startswith((" ", "- ")) or (line.endswith(":") and _is_section(line)) else line
+            paragraph = "" if line.startswith((" ", "- ")) or _is_section(line) else line
         found.append(line if literal else _escaped(line))
     return found
 
 
 def _is_section(line: str) -> bool:
-    return line.rstrip(":") in ("Args", "Attributes", "Class attributes", "Raises", "Returns", "Yields")
+    return line in ("Args:", "Attributes:", "Class attributes:", "Raises:")
 
 
 def _escaped(line: str) -> str:
@@ -46,10 +46,21 @@ def _escaped(line: str) -> str:
     return "".join(part if part.startswith("``") else _MARKS.sub(r"\\\g<0>", part) for part in parts)
 
 
-def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+#: comments of attributes before napoleon took what stands before a colon for a type
+_comments: dict[str, list[str]] = {}
+
+
+def _before(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     lines[:] = prepared(lines)
+    if what in ("attribute", "data", "property") and not any(map(_is_section, lines)):
+        _comments[name] = list(lines)
+
+
+def _after(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = _comments.pop(name, lines)
 
 
 def setup(app: Sphinx) -> None:
-    """Runs before napoleon does."""
-    app.connect("autodoc-process-docstring", _process, priority=400)
+    """Runs before napoleon does, and after it."""
+    app.connect("autodoc-process-docstring", _before, priority=400)
+    app.connect("autodoc-process-docstring", _after, priority=900)

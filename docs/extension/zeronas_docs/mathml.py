@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -11,14 +12,22 @@ from sphinx.application import Sphinx
 __all__ = ["setup"]
 
 
+#: what docutils puts between a function and an argument without brackets; most fonts give it no width
+_APPLIED = re.compile(r"<mo>&ApplyFunction;</mo>(?=\s*<m(?!row|o)\w)")
+
+
 def _inline(writer: Any, node: nodes.Element) -> None:
-    writer.body.append(tex2mathml(node.astext()))
+    writer.body.append(_spaced(tex2mathml(node.astext())))
     raise nodes.SkipNode
 
 
 def _block(writer: Any, node: nodes.Element) -> None:
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    writer.body.append(f'<div class="math">{_spaced(tex2mathml(node.astext(), as_block=True))}</div>')
     raise nodes.SkipNode
+
+
+def _spaced(math: str) -> str:
+    return _APPLIED.sub('<mspace width="0.1667em"></mspace>', math)
 
 
 def setup(app: Sphinx) -> None:

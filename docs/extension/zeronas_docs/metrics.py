@@ -134,13 +134,14 @@ def section(name: str) -> list[str]:
     kind = next(iter(kinds.values()))
     lines = [f".. _metric-{name}:", "", f"``{name}``", "-" * (len(name) + 4), ""]
     for equation in EQUATIONS[name]:
-        of = f" *({_SPACES[equation.space]})*" if equation.space or len(EQUATIONS[name]) > 1 else ""
-        if equation.space == "" and len(EQUATIONS[name]) > 1:
-            of = " *(cells)*"
+        lines += [f"For {_SPACES[equation.space or 'rnn']}:", ""] if len(EQUATIONS[name]) > 1 else []
         lines += [".. math::", "", f"   {equation.tex}", ""] if equation.tex else []
-        lines += [f"{equation.where[0].upper()}{equation.where[1:]}.{of}", ""]
+        where = equation.where if equation.tex else equation.where[0].upper() + equation.where[1:]
+        lines += [f"{where}.", ""]
     defaults = ", ".join(f"``{key}={_typed(value)}``" for key, value in proxies.options_of(name).items())
     lines += [
+        ".. rst-class:: facts",
+        "",
         f":Title: {kind.title}",
         f":Source: {kind.source}",
         f":Needs: {', '.join(sorted(kind.needs)) or 'nothing'}",
@@ -167,10 +168,10 @@ def _worth(name: str) -> list[str]:
     lines: list[str] = []
     if rows:
         lines += [".. list-table::", "   :header-rows: 1", "   :class: worth", ""]
-        lines += _row(["table", "options", "tau, ties broken [95%]", "published"])
+        lines += _row(["table", "tau, ties broken [95%]", "published"])
         for one in rows:
-            options = f"``{one.options}``" if one.options else ""
-            lines += _row([TITLES[one.table], options, one.tau, one.published])
+            options = f" ``{one.options}``" if one.options else ""
+            lines += _row([TITLES[one.table] + options, one.tau, one.published])
         lines += [""]
         differs = dict.fromkeys(f"{TITLES[one.table]}: {one.differs}." for one in rows if one.differs)
         lines += [line for text in differs for line in (text, "")]

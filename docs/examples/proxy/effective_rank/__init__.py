@@ -1,6 +1,6 @@
-"""Effective rank: how many directions the hidden states of an untrained network spread over.
+"""Effective rank: how many directions the states of an untrained network spread over.
 
-Source: Roy & Vetterli, "The effective rank: a measure of effective dimensionality" (EUSIPCO 2007), definition 1.
+Source: Roy & Vetterli, "The effective rank" (EUSIPCO 2007), definition 1.
 """
 
 from nas.core.options import Size, validated
@@ -12,7 +12,7 @@ CONFIGURATION = "effective_rank.conf"
 
 @PROXIES.register("effective_rank")
 class EffectiveRank(Proxy):
-    """exp of the entropy of the singular values of one layer's states, scaled to sum to 1; higher is better.
+    """exp of the entropy of the singular values of one layer's states, as shares.
 
     Args:
         layer: which layer, counted from 1.
@@ -35,7 +35,7 @@ class EffectiveRank(Proxy):
         """
         import torch
 
-        states = record.hidden[self.layers - 1].flatten(0, 1).double()  # (T, B, d) -> (T * B, d)
+        states = record.hidden[self.layers - 1].double().flatten(0, 1)  # (T * B, d)
         if not torch.isfinite(states).all():
             raise ProxyFailure("hidden states are not finite")
         values = torch.linalg.svdvals(states)

@@ -1,6 +1,7 @@
-"""Late acceptance hill climbing: a step is taken when it beats where the search stood some steps ago.
+"""Late acceptance hill climbing: a step must beat where the search stood some steps ago.
 
-Source: Burke & Bykov, "The late acceptance hill-climbing heuristic" (European Journal of Operational Research, 2017).
+Source: Burke & Bykov, "The late acceptance hill-climbing heuristic" (European Journal
+of Operational Research, 2017).
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class LateAcceptance(Searcher):
         super().__init__(pool, seed)
         self.length = length
         self.current: Result | None = None
-        self.past: list[float] = []  # fitness of the current architecture at the last ``length`` steps
+        self.past: list[float] = []  # the current fitness at the last ``length`` steps
 
     def _propose(self) -> Any | None:
         if self.current is None:
@@ -39,6 +40,6 @@ class LateAcceptance(Searcher):
     def tell(self, results: Sequence[Result]) -> None:
         """Takes each step or refuses it, in the order asked."""
         for result in results:
-            if self.current is None or result.fitness >= min(self.current.fitness, self.past[0]):
+            if self.current is None or result.fitness >= min(self.past[0], self.past[-1]):
                 self.current = result
             self.past = [*self.past, self.current.fitness][-self.length :]
