@@ -1,4 +1,4 @@
-# `make search` and `make test` do all their own set-up: they make .venv, install with constraints.txt, and run.
+# `make search`, `make test` and `make docs` do all their own set-up: they make .venv, install with constraints.txt, and run.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --ed
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: search test lint clean
+.PHONY: search test lint docs clean
 .DEFAULT_GOAL := search
 
 $(STAMP): pyproject.toml constraints.txt
@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(INSTALL) .
 	touch $(STAMP)
 
-# what only the tests need: pytest, ruff, mypy, Ray
+# what only tests and site need: pytest, ruff, mypy, Ray, sphinx
 $(DEV): $(STAMP)
 	$(INSTALL) '.[dev]'
 	touch $(DEV)
@@ -33,6 +33,10 @@ lint: $(DEV)
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+# The documentation site, in build/docs; a warning is an error. Its commands are run, and none of it needs the network.
+docs: $(DEV)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto --doctree-dir build/doctrees docs build/docs
 
 clean:
 	rm -rf $(VENV) build *.egg-info

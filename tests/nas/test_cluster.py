@@ -15,7 +15,7 @@ from nas.core import cluster as clusters
 from nas.core.dispatch import dispatched
 from nas.core.errors import ZeronasError
 from nas.core.executors import RayExecutor
-from nas.core.workers import OUT_OF_MEMORY, resident
+from nas.core.workers import OUT_OF_MEMORY
 from nas.truth.train import table
 from nas.truth.train.table import Job, read_lines, train_all
 from spaces.rnn import named_cell
@@ -110,7 +110,7 @@ def test_an_actor_that_takes_too_much_memory_says_so(cluster: Any) -> None:
         return [10 * item for item in items]
 
     cluster.add_node(num_cpus=1)
-    crew = RayExecutor(1, cluster.address, memory=resident() / 2**30 + 0.5).crew(work)
+    crew = RayExecutor(1, cluster.address, memory=1.0).crew(work)
     assert crew is not None
     with crew:
         found = dict(dispatched(crew, [1, 2, 1500, 3], 2, lambda item, reason: reason))

@@ -19,7 +19,7 @@ from nas.core.dispatch import Answered, Crew, Event, Gone, Joined, dispatched
 from nas.core.errors import ZeronasError
 from nas.core.executors import Executor, LocalExecutor, RayExecutor
 from nas.core.processes import ProcessCrew
-from nas.core.workers import OUT_OF_MEMORY, TIME_OUT, WORKER_DIED, resident
+from nas.core.workers import OUT_OF_MEMORY, TIME_OUT, WORKER_DIED
 
 
 class Pretended(Crew):
@@ -186,7 +186,7 @@ def test_what_hangs_is_stopped_by_its_time_and_the_rest_is_done(monkeypatch: pyt
 
 def test_what_grows_above_the_ceiling_is_out_of_memory() -> None:
     wanted = orders((1, ("grow", 40)), count=4)  # 640 MiB
-    ceiling = resident() / 2**30 + 0.3
+    ceiling = 0.4  # GiB; before it grows, a worker holds a tenth of one
     with ProcessCrew(1, obey, ceiling) as crew:
         found = dict(dispatched(crew, wanted, 2, lost))
     assert found.pop(1) == f"{('grow', 40)}: {OUT_OF_MEMORY}"
