@@ -37,7 +37,7 @@ TITLES = {
     "flexibert": "FlexiBERT",
     "mini_bert": "mini_bert",
 }
-_SPACES = {"rnn": "cells", "bert": "BERT configurations", "": "all spaces"}
+_SPACES = {"rnn": "cells", "bert": "BERT configurations", "": "all other spaces"}
 
 
 def names() -> list[str]:

@@ -1,8 +1,8 @@
 """Commands of a page that are run while the site is built, each followed by what it printed.
 
-``session`` runs its lines in a folder of the page's own; ``artefact`` copies a file that they made into the site, and
-links it or, where it is a picture, shows it. So no output on the site is older than the code, and a command that fails
-stops the build.
+``session`` runs its lines in a folder of the page's own. ``artefact`` copies a file that they made into the site, with
+what a page links beside it, and links it or, where it is a picture, shows it. So no output on the site is older than
+the code, and a command that fails stops the build.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 __all__ = ["commands", "run", "setup"]
+
+
+#: endings of what is copied into the site
+_SHOWN = (".csv", ".html", ".json", ".md", ".png")
 
 
 def commands(lines: Sequence[str]) -> list[str]:
@@ -139,11 +143,9 @@ class Artefact(SphinxDirective):
         address = f"sessions/{self.env.docname}/{self.arguments[0]}"
         copied = Path(self.env.app.outdir) / address
         copied.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(made, copied)
-        if made.suffix == ".html":  # a report links to the files beside it
-            for beside in made.parent.iterdir():
-                if beside.suffix in (".csv", ".json", ".md"):
-                    shutil.copy(beside, copied.parent)
+        for file in made.parent.iterdir() if made.suffix == ".html" else [made]:  # a page links what lies beside it
+            if file.suffix in _SHOWN:
+                shutil.copy(file, copied.parent)
         here = "../" * self.env.docname.count("/") + address
         if made.suffix == ".png":
             html = f'<p><img class="made" src="{escape(here)}" alt="{escape(self.options["alt"])}"></p>'
