@@ -243,10 +243,10 @@ def test_killed_among_a_surrogates_trainings_and_in_the_funnel(
     more = (*FUNNELLED, f"executor.workers={workers}", f"run.root={tmp_path}")
     env = {"ZERONAS_TINY": tiny[0], "ZERONAS_UPDATES": str(tmp_path / "updates")}
     killed, lost = tmp_path / "run", 0
-    for count in (16, 16):
+    for count in (16, 16 if workers == 1 else 4):
         assert start(killed, *more, kill=("line", count), **env)[0] == -signal.SIGKILL
         made, known = len(trainings(tmp_path)), sum(e.get("measure") == "truth" for e in entries(killed))
-        # the table knows one of them; two workers write their trainings themselves, so the moment of the kill is another
+        # the table knows one of them; two workers write their trainings themselves, so the kill falls elsewhere
         assert workers == 2 or made == known
     if workers == 1:
         assert [reached for _, reached in trainings(tmp_path)].count(8) == 1  # of the funnel's first rung
