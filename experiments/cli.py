@@ -15,11 +15,13 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "search": "propose architectures, score them untrained, report the best",
     "rank": "score every architecture of a benchmark and compare with the truth",
+    "screen": "score very many draws of a space, millions of them, and keep the best",
     "score": "score one architecture of your own: its proxies, sizes and, where known, its truth",
     "train": "train one architecture as a language model, and keep its weights",
     "compare": "collate finished searches: searched against the benchmark's best",
     "report": "one page of several runs, which opens in a browser, offline",
     "watch": "how far a run is that another process works on",
+    "export": "the find of a run as files to use elsewhere: JSON, drawing, PyTorch module, ONNX",
     "export-study": "write finished searches as Optuna studies, for optuna-dashboard",
     "reduce": "the qualitative analysis: which features pay, and the reduced space they imply",
     "evolve-proxy": "find a proxy by genetic programming on half of a benchmark, and judge it on the other",

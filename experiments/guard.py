@@ -61,13 +61,15 @@ def named(known: Iterable[str], what: str) -> list[str]:
 
 
 def open_mappings(arguments: Sequence[str]) -> list[str]:
-    # These are open mappings: features, fields, members of a rank aggregation and the probes of plug-ins' spaces, which
-    # no file of conf/probe knows, are added to them, which hydra spells with ++.
+    # These are open mappings: features, fields, sizes of a network, members of a rank aggregation and the probes of
+    # plug-ins' spaces, which no file of conf/probe knows, are added to them, which hydra spells with ++.
     from spaces import SPACES
 
     known = (Path(__file__).resolve().parent.parent / "conf" / "probe" / "micro.yaml").read_text(encoding="utf-8")
     others = [re.escape(name) for name in SPACES if not re.search(rf"^{re.escape(name)}:", known, re.MULTILINE)]
-    names = "|".join(["reduction", "protocol", r"proxies\.[^.=]+\.members", *(f"probe\\.{name}" for name in others)])
+    names = "|".join(
+        ["reduction", "protocol", "sizes", r"proxies\.[^.=]+\.members", *(f"probe\\.{name}" for name in others)]
+    )
     return [f"++{a}" if re.match(rf"({names})\.\w", a) else _quoted(a) for a in arguments]
 
 

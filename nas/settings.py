@@ -24,6 +24,7 @@ import spaces
 from nas.core.csv_file import csv_path
 from nas.core.csv_file import fingerprint as fingerprint_of_table
 from nas.core.errors import ZeronasError, did_you_mean
+from nas.core.executors import Executor, LocalExecutor, Memory, Part, RayExecutor, Workers
 from nas.core.files import versions
 from nas.core.options import (
     Choice,
@@ -34,6 +35,7 @@ from nas.core.options import (
     NotNegative,
     OpenShare,
     Options,
+    Said,
     Seed,
     Share,
     Size,
@@ -57,13 +59,15 @@ from spaces.tokens import fingerprint
 __all__ = [
     "CompareSettings",
     "EvolveSettings",
-    "Executor",
+    "ExecutorSettings",
     "ExportSettings",
+    "FindSettings",
     "PageSettings",
     "RankSettings",
     "ReduceSettings",
     "RunFolder",
     "ScoreSettings",
+    "ScreenSettings",
     "SearchSettings",
     "Settings",
     "SharedSettings",
@@ -77,7 +81,7 @@ __all__ = [
 #: keys that do not change what an architecture scores or which are asked for
 _NOT_IDENTITY = frozenset(
     {
-        *("budget", "verify", "finalists", "rungs", "eta", "queries", "truth"),
+        *("budget", "top", "verify", "finalists", "rungs", "eta", "queries", "truth"),
         *("executor", "run", "fresh", "data_dir", "baselines", "resamples", "reference", "generations", "tables"),
     }
 )
@@ -88,6 +92,9 @@ _PLAIN = (("samples", 1), ("comparator", "mean"), ("stacked", False))
 
 #: how often each architecture is scored
 Samples = Annotated[int, Ge(1), Le(100)]
+
+#: a key of an architecture, or the beginning of one
+Key = Annotated[str, Said("the key of an architecture, or its beginning, such as rnn-43b3"), MinLen(1)]
 
 #: labels of proxies: they name columns, files and folders
 _LABEL = re.compile(r"\w[\w.,=+@ -]{0,59}")
@@ -106,11 +113,30 @@ class RunFolder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Executor:
-    """Processes on this machine, and the seconds that one architecture may take (None: as long as it takes)."""
+class ExecutorSettings:
+    """Where architectures are scored and trained, and what each may take of time and memory (None: what it takes).
 
-    workers: Annotated[int, Ge(1), Le(1024)]
-    timeout: Annotated[float, Ge(0.001), Le(1e9)] | None = None
+    Raises:
+        ZeronasError: a setting of a cluster is given for processes on this machine.
+    """
+
+    workers: Workers
+    name: Literal["local", "ray"] = "local"
+    timeout: Annotated[float, Ge(0.001), Le(1e9)] | None = None  # seconds an architecture
+    memory: Memory | None = None  # GiB a worker
+    address: str | None = None
+    cpus: Part = 1.0
+    gpus: Part = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name == "local" and (self.address is not None or self.gpus):
+            raise ZeronasError("executor.address and executor.gpus are settings of a cluster; use executor=ray.")
+
+    def made(self) -> Executor:
+        """Returns the executor."""
+        if self.name == "local":
+            return LocalExecutor(self.workers, self.memory)
+        return RayExecutor(self.workers, self.address, self.cpus, self.gpus, self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +156,7 @@ class SharedSettings:
     proxies: Options | None = None
     probe: Choice
     benchmark: Choice
-    executor: Executor
+    executor: ExecutorSettings
     seed: Seed
     device: Device
     bert_reading: str
@@ -197,6 +223,17 @@ class RankSettings(SharedSettings):
     baselines: bool
     resamples: Annotated[int, Ge(0), Le(1_000_000)] | None
     reference: Literal["features", "views", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreenSettings(SharedSettings):
+    """``zeronas screen``; see ``conf/screen.yaml``."""
+
+    command: ClassVar[str] = "screen"
+
+    budget: Size
+    top: Size
+    samples: Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +325,24 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindSettings:
+    """``zeronas export``; see ``conf/export.yaml``. ``arch`` is read by ``experiments.commands.export``."""
+
+    command: ClassVar[str] = "export"
+
+    space: Choice
+    arch: Any = None
+    key: Key | None = None
+    folder: Folder | None = None
+    sizes: Options
+    onnx: bool | Literal["auto"]
+    seed: Seed
+    bert_reading: str
+    data_dir: Folder | None = None
+    fresh: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageSettings:
     """``zeronas report``; see ``conf/report.yaml``."""
 
@@ -311,12 +366,14 @@ K = TypeVar(
     "K",
     SearchSettings,
     RankSettings,
+    ScreenSettings,
     ScoreSettings,
     ReduceSettings,
     EvolveSettings,
     TrainSettings,
     CompareSettings,
     ExportSettings,
+    FindSettings,
     PageSettings,
     WatchSettings,
 )
@@ -361,10 +418,10 @@ class Settings(Generic[S]):
         """Seed of all random streams."""
         return self.given.seed
 
-    @property
-    def workers(self) -> int:
-        """Number of processes."""
-        return self.given.executor.workers
+    @cached_property
+    def executor(self) -> Executor:
+        """Where architectures are scored and trained."""
+        return self.given.executor.made()
 
     @property
     def trains(self) -> bool:
@@ -414,7 +471,7 @@ class Settings(Generic[S]):
         What a gate looks at and what a surrogate learns from are measured too, behind all proxies.
         """
         given = self.given
-        samples = given.samples if isinstance(given, (SearchSettings, RankSettings)) else 1
+        samples = given.samples if isinstance(given, (SearchSettings, RankSettings, ScreenSettings)) else 1
         timeout, wanted = given.executor.timeout, self.measured(extra)
         return Task(self.space, self.probe, wanted, self.seed, given.device, timeout, samples)
 
@@ -440,7 +497,7 @@ class Settings(Generic[S]):
         """What makes a run the run it is, with the versions that made it.
 
         Settings that change neither scores nor proposals are left out, so a longer ``budget`` or another number of
-        workers continues the same run.
+        workers, wherever they are, continues the same run.
         """
         # Other versions may score otherwise: they are told apart in a folder, but do not change its name.
         made_by = {name: version for name, version in versions().items() if name in ("zeronas", "torch", "numpy")}

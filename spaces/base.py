@@ -15,6 +15,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -263,6 +264,33 @@ class Space(ABC, Generic[A]):
     @abstractmethod
     def build(self, architecture: A, **sizes: Any) -> torch.nn.Module:
         """Returns a torch module of the architecture."""
+
+    #: how the networks of its members are called, and an example that trains one: text for a docstring, with ``model``
+    #: for the module that ``zeronas export`` writes
+    manual: ClassVar[str] = ""
+
+    def network_sizes(self) -> Mapping[str, Any]:
+        """Returns the sizes that ``network`` takes, name -> default; none where the space does not say."""
+        return {}
+
+    def network(self, architecture: A, **sizes: Any) -> torch.nn.Module:
+        """Returns the network that a user trains an architecture as, in a loop of their own; by default what is built.
+
+        Weights come from torch's global generator.
+
+        Raises:
+            ZeronasError: a size is unknown or not of its type, or the space holds no networks.
+        """
+        return self.build(architecture, **sizes)
+
+    def to_onnx(self, network: torch.nn.Module, path: Path) -> float:
+        """Writes what ``network`` returned as an ONNX file, and returns the largest difference between it and torch.
+
+        Raises:
+            ZeronasError: the space does not say how, the packages for it are not there, outputs differ by more than
+                rounding, or the file cannot be written.
+        """
+        raise ZeronasError(f"Space '{self.name}' does not say how its networks become ONNX files.")
 
     @property
     def encoding(self) -> Mapping[str, tuple[Value, ...]]:

@@ -29,9 +29,13 @@ from experiments import cli, guard
 from experiments.commands.app import plain, reported
 from nas.core import folders
 from nas.engine.journal import Journal
+from nas.report.export import write
 from nas.settings import SearchSettings, make
 
-COMMANDS = ("search", "rank", "score", "train", "reduce", "evolve_proxy", "compare", "export_study", "report", "watch")
+COMMANDS = (
+    *("search", "rank", "screen", "score", "train", "reduce", "evolve_proxy", "compare", "export", "export_study"),
+    *("report", "watch"),
+)
 COUNT = 500
 
 #: what makes the command one that stops soon, or goes on where it would otherwise stop
@@ -39,11 +43,13 @@ _TINY = ["probe.rnn.hidden=[4]", "probe.rnn.embedding=4", "probe.rnn.batch=2", "
 BASE = {
     "search": [*_TINY, "benchmark=none", "budget=1"],
     "rank": [*_TINY, "benchmark=mini_rnn", "limit=1"],
+    "screen": [*_TINY, "benchmark=none", "budget=1"],
     "score": [*_TINY, "benchmark=none", "arch=RNN"],
     "train": ["arch=RNN", "corpus=text.txt", "protocol.steps=1", "device=cpu"],
     "reduce": ["benchmark=mini_rnn"],
     "evolve_proxy": [*_TINY, "benchmark=mini_rnn", "baselines=[]", "chain=0"],
     "compare": ["runs=[nothing]"],
+    "export": ["arch=RNN", "onnx=false"],
     "export_study": ["runs=[nothing]"],
     "report": ["runs=[nothing]"],
     "watch": ["runs=[nothing]"],
@@ -52,11 +58,13 @@ BASE = {
 EXTRA = {
     "search": ["reduction.nodes", "reduction.state_growth", "probe.rnn.tokens_seed", "proxies.random", "proxies.a b"],
     "rank": ["reduction.parameters", "proxies.parameters"],
+    "screen": ["probe.rnn.tokens_seed", "reduction.nodes"],
     "score": ["probe.bert.tokens_seed"],
     "train": ["protocol.hidden", "protocol.cutoffs", "protocol.vocabulary", "protocol.seeds", "protocol.optimiser"],
     "reduce": ["reduction.hidden_states"],
     "evolve_proxy": ["reduction.nodes"],
     "compare": [],
+    "export": ["sizes.vocabulary", "sizes.embedding", "sizes.hidden", "sizes.dropout", "sizes.a b"],
     "export_study": [],
     "report": [],
     "watch": [],
@@ -124,6 +132,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise Stopped(0)
         yield tmp_path
 
+    def made(folder: Path, *told: str) -> Path:
+        folders.made_folder(folder, *told)
+        raise Stopped(0)
+
+    monkeypatch.setattr(write, "made_folder", made)
     for name, attribute, instead in (
         ("search", "Journal", journal),
         ("rank", "Journal", journal),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from experiments.mini.report import WANTED, highest_tau
 from experiments.mini.searches import CHOSEN
 from experiments.mini.searches import RESULTS as MINI
 from experiments.paper.runs import RESULTS as PAPER
@@ -18,6 +19,7 @@ from experiments.proxies.survival import SEEDS as SURVIVED
 from experiments.queries import report as queries
 from experiments.queries.main_job import METHODS, SEEDS
 from experiments.queries.pools import RESULTS as QUERIES
+from experiments.scale.faults import RESULT as FAULTS
 from experiments.search_systems.claims import CLAIMS, SPACES, VERDICTS, advised, outcomes
 from experiments.search_systems.compare import AT
 from experiments.search_systems.compare import RESULTS as SYSTEMS
@@ -28,6 +30,7 @@ from nas.judge.noise import Noise
 from nas.truth import benchmarks
 
 ROOT = Path(__file__).parents[1]
+SCALE = FAULTS.parent
 TEXT = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
@@ -53,7 +56,7 @@ def mean_of(searcher: str, floor: float, role: str = "test") -> str:
     return f"{mean:.3f} +- {error:.3f}"
 
 
-NUMBERS = ("none", "one", "two", "three", "four", "five", "six")
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def job_runs(method: str) -> list[dict[str, Any]]:
@@ -389,8 +392,69 @@ def test_which_system_to_take() -> None:
     )
 
 
+def test_what_optuna_costs_and_finds_by_codes() -> None:
+    data = read(SYSTEMS / "optuna_cost.json")
+    cost = {(r["fitness"], r["sampler"], r["which"]): r for r in data["cost"]["rows"] if r["space"] == "rnn"}
+    found = {r["sampler"]: r for r in data["found"]["rows"] if r["space"] == "rnn"}
+
+    def mean(sampler: str, which: str) -> tuple[str, str]:
+        row = cost["hidden_covariance", sampler, which]["milliseconds"]
+        at = max(row, key=int)
+        return f"{row[at]['mean_so_far']:.{0 if which == 'before' else 1}f}", f"{int(at):,}"
+
+    def proposal(which: str) -> str:
+        return f"{cost['nothing', 'gp', which]['milliseconds']['50']['processor']['median']:.0f} ms"
+
+    (tpe, before), (nsga, slow) = ((mean(one, "after")[0], mean(one, "before")[0]) for one in ("tpe", "nsga2"))
+    assert {mean(one, "after")[1] for one in ("tpe", "nsga2")} == {mean("nsga2", "before")[1]} == {"2,000"}
+    for sentence in (
+        f"over 2,000 evaluations TPE takes {tpe} ms for each, and NSGA-II {nsga} ms; conditional suggestions took "
+        f"{before} ms over the {mean('tpe', 'before')[1]} that fitted into the same time, and {slow} ms over 2,000.",
+        f"TPE in {NUMBERS[found['tpe']['better']]} of ten paired seeds (p = {found['tpe']['p']:.2g}), NSGA-II in "
+        f"{NUMBERS[found['nsga2']['better']]} (p = {found['nsga2']['p']:.2g}).",
+        f"takes {proposal('after')} a proposal after 50 truths, more than before ({proposal('before')}, when",
+    ):
+        assert sentence in TEXT
+    assert {len(found[one]["after"]) for one in found} == {10}
+    assert all(found[one]["p"] < 0.05 and found[one]["better"] > found[one]["worse"] for one in found)
+
+
+def test_what_a_million_draws_take_and_what_stands_beside() -> None:
+    found = read(SCALE / "speed.json")
+    million, (micro, paper) = found["million"], (found["workers"][name] for name in ("micro", "paper"))
+
+    def of(one: dict[str, Any], digits: int = 2) -> str:
+        low, high = min(one["ratios"]), max(one["ratios"])
+        return f"{one['median']:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+    one, all_six = found["order"]["one"], found["order"]["all"]
+    for sentence in (
+        f"a million draws ({million['distinct']:,} distinct cells) take {million['seconds'] / 60:.1f} minutes, "
+        f"{million['milliseconds_a_draw_and_core']:.2f} ms a draw and core; the driver holds "
+        f"{million['driver_peak_mib']:.0f} MiB at most, and a screening that was stopped at nine tenths goes on after "
+        f"{million['seconds_to_go_on_at_nine_tenths']:.1f} s;",
+        f"two workers beside one: {of(micro)} times on the micro probe, where more than 2 is the machine's noise, and "
+        f"{of(paper)} at the paper's sizes;",
+        f"the loop of a search adds {found['engine']['median']:.3f} ms to each of {found['engine']['evaluations']:,} "
+        "evaluations;",
+        f"takes {of(one, 0)} times as long for one metric and {of(all_six, 0)} times for the paper's "
+        f"{NUMBERS[len(found['order']['metrics'])]}.",
+        f"Two actors take {of(found['cluster'])} times as long as two local workers.",
+    ):
+        assert sentence in TEXT
+    assert million["draws"] == million["scored_this_session"] == 1_000_000 and million["same_table"]
+    hardships = read(SCALE / "hardships.json")
+    assert len(hardships) == 6 and all(one["right"] for name, one in hardships.items() if name != "versions")
+
+
 def test_the_pilots_figures() -> None:
-    beside = {name: one.get("beside the chosen") for name, one in read(MINI / "pilot.json")["protocols"].items()}
+    pilot = read(MINI / "pilot.json")
+    beside = {name: one.get("beside the chosen") for name, one in pilot["protocols"].items()}
+    assert highest_tau(pilot) < WANTED
+    assert (
+        f"Of {NUMBERS[len(beside)]} protocols that were tried on them none comes above {short(highest_tau(pilot))} "
+        "after any number of updates" in TEXT
+    )
     longer, dropped = beside["2,000 updates"], beside["drop-out .25, weight drop .5"]
     low, high = longer["tau_interval"]
     assert (

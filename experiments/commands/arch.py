@@ -10,6 +10,7 @@ from typing import Any
 import spaces
 from nas.core.errors import ZeronasError
 from nas.core.options import shown
+from nas.report.export import exported
 from nas.truth import benchmarks
 from nas.truth.benchmarks.data import MissingFile
 from spaces.base import Space
@@ -20,8 +21,8 @@ __all__ = ["read_architecture"]
 def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None) -> Any:
     """Returns the architecture given as a file of JSON, JSON, decoded JSON, a run folder, a key, or a known name.
 
-    A run folder (or its results.json) stands for what the search found, or what was trained; a key is looked for in the
-    tables that are at hand.
+    A run folder (or its results.json) stands for what the search found, or what was trained, and what `zeronas export`
+    wrote (or its architecture.json) for what was exported; a key is looked for in the tables that are at hand.
 
     Raises:
         ZeronasError: nothing given, no such file or key, or a malformed architecture.
@@ -44,7 +45,7 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
         return space.parse(given)
     path = Path(given)
     if os.path.isdir(path):  # False where the name is too long
-        path = path / "results.json"
+        path = path / ("architecture.json" if _is_export(path) else "results.json")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -55,7 +56,21 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
         ) from None
     if path.name == "results.json":
         return space.parse(_found(text, path))
-    return space.parse(text)
+    return space.parse(_exported(text, space, path))
+
+
+def _is_export(folder: Path) -> bool:
+    return not os.path.exists(folder / "results.json") and os.path.exists(folder / "architecture.json")
+
+
+def _exported(text: str, space: Space[Any], path: Path) -> Any:
+    """Returns the architecture in what `zeronas export` wrote, any other text as it is."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):  # the space says what is wrong
+        return text
+    found = exported(data, space, path)
+    return text if found is data else found
 
 
 def _found(text: str, path: Path) -> Any:

@@ -15,6 +15,7 @@ from experiments.commands.app import command
 from experiments.guard import guarded
 from nas.core.errors import ZeronasError
 from nas.core.folders import made_folder
+from nas.core.options import shown
 from nas.report.compare import compare, lines
 from nas.report.finished import read_run
 from nas.report.page import PAGE, write_page
@@ -60,14 +61,24 @@ def _matching(text: str) -> list[str]:
     return [text] if os.path.exists(text) else sorted(glob.glob(text)) or [text]
 
 
-def positional(app: Callable[[], None]) -> Callable[[], None]:
-    """Returns a hydra app to which arguments without '=', and folders that have one in their name, are run folders."""
+def positional(app: Callable[[], None], single: str | None = None) -> Callable[[], None]:
+    """Returns a hydra app to which arguments without '=', and folders that have one in their name, are run folders.
+
+    Args:
+        single: the setting that is meant, where there can be one argument only.
+    """
 
     def started() -> None:
         arguments = sys.argv[1:]
         folders = [a for a in arguments if not a.startswith("-") and ("=" not in a or os.path.exists(a))]
         rest = [a for a in arguments if a not in folders]
-        sys.argv[1:] = [*rest, *([f"runs=[{','.join(map(_quoted, folders))}]"] if folders else [])]
+        if single is not None and len(folders) > 1:
+            given = ", ".join(shown(folder) for folder in folders[:3])
+            raise ZeronasError(f"One {single}=NAME can be given at a time, but {len(folders)} were: {given}.")
+        listed = (
+            f"{single}={_quoted(folders[0])}" if single and folders else f"runs=[{','.join(map(_quoted, folders))}]"
+        )
+        sys.argv[1:] = [*rest, *([listed] if folders else [])]
         app()
 
     return started

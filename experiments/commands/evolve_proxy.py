@@ -134,8 +134,8 @@ def _evolved(
     given = settings.given
     grammar = Grammar.of(settings.probe.gives, given.chain, given.longest)
     columns: dict[str, Proxy] = {column.text: Expression(column.text) for column in grammar.columns}
-    evaluator, progress = Evaluator(_task(settings, settings.space, columns), settings.workers), Progress(len(design))
-    with evaluator, progress:
+    progress = Progress(len(design))
+    with Evaluator(_task(settings, settings.space, columns), settings.executor) as evaluator, progress:
         rows = measured(evaluator, [m.architecture for m in design], folder / "statistics", run, progress)
     table = dict(zip(columns, rows.T.copy(), strict=True))
     found = []
@@ -193,8 +193,8 @@ def _scored(
     journal: Journal,
 ) -> Scored:
     wanted = {**baselines, **{text: Expression(text) for text in formulas}}
-    evaluator, progress = Evaluator(_task(settings, space, wanted), settings.workers), Progress(len(members))
-    with evaluator, progress:
+    progress = Progress(len(members))
+    with Evaluator(_task(settings, space, wanted), settings.executor) as evaluator, progress:
         trials = [Trial(member.architecture) for member in members]
         evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
     scores = {label: [evaluation.scores[label].value for evaluation in evaluations] for label in wanted}

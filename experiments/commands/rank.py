@@ -18,6 +18,7 @@ from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.started import Started
 from nas.engine.trials import PROXIES, Trial
+from nas.judge.statistics import resamples_of
 from nas.report.apart import ranked_line
 from nas.report.rank import lines, members_line, noise_line, published_lines, report, samples_lines
 from nas.report.scrutiny import reference_line
@@ -45,10 +46,13 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         Started(
-            command=given.command, wanted={PROXIES: len(members)}, workers=settings.workers, known=len(journal.known)
+            command=given.command,
+            wanted={PROXIES: len(members)},
+            workers=settings.executor.workers,
+            known=len(journal.known),
         ).write(folder)
-        evaluator, progress = Evaluator(task, min(settings.workers, len(members))), Progress(len(members))
-        with evaluator, progress:
+        progress = Progress(len(members))
+        with Evaluator(task, settings.executor, len(members)) as evaluator, progress:
             trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
@@ -65,11 +69,6 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     files = "report.html, summary.md, table.csv, results.json, plots"
     print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} ({files})")
     return results
-
-
-def resamples_of(count: int) -> int:
-    """Returns the resamples of a bootstrap over so many architectures: 500, fewer of many, as intervals are narrow."""
-    return max(100, min(500, 1_500_000 // count))
 
 
 def chosen_members(benchmark: Benchmark, contains: Any, limit: int | None) -> Sequence[Entry | Diverged]:

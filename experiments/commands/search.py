@@ -61,7 +61,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     folder, begun = settings.folder, time.monotonic()
     task = settings.task()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        with Evaluator(task, min(settings.workers, given.budget)) as evaluator:
+        with Evaluator(task, settings.executor, given.budget) as evaluator:
             gate = _gate(settings, evaluator, journal)
             measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
@@ -171,7 +171,7 @@ def _gate(settings: Settings[SearchSettings], evaluator: Evaluator, journal: Jou
 def _truth(settings: Settings[SearchSettings], root: Path) -> Measure:
     benchmark = settings.needed_truth()
     if settings.trains:
-        return TrainingTruth(benchmark, root, settings.workers)
+        return TrainingTruth(benchmark, root, settings.executor)
     return TableTruth(benchmark)
 
 
@@ -189,7 +189,7 @@ def _started(settings: Settings[SearchSettings], queries: float, truth: Measure 
         wanted={PROXIES: given.budget, TRUTH: queries},
         sign=1 if benchmark is None else int(benchmark.sign),
         unit="" if benchmark is None else benchmark.unit,
-        workers=settings.workers,
+        workers=settings.executor.workers,
         trained=os.path.relpath(truth.store, journal.folder) if isinstance(truth, TrainingTruth) else "",
         known=sum(measure == PROXIES for _, measure, _ in journal.known),
     )

@@ -2,7 +2,8 @@
 
 It answers which protocol's losses agree best with that benchmark's, at what cost. The cells are of the half whose keys
 hash to an even number, so that agreement on the other half stays untouched by the choice. Names of ``VARIANTS`` as
-arguments train and judge only these; what results/pilot.json holds of the others stays.
+arguments train and judge only these; what results/pilot.json holds of the others stays. The trainings are kept beside
+it, in results/pilot.jsonl, so that a protocol that takes hours can be gone on with anywhere.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> None:
     entries = pilot_entries()
     tried: dict[str, Protocol] = {name: protocols.get("mini_rnn", **changes) for name, changes in VARIANTS.items()}
     wanted = named(tried, "protocol of the pilot")
-    journal, path = Path("runs") / "mini" / "pilot.jsonl", RESULTS / "pilot.json"
+    journal, path = RESULTS / "pilot.jsonl", RESULTS / "pilot.json"
     cells = [e.key for e in entries]
     before = saved(path)
     found = before["protocols"] if before.get("cells") == cells else {}

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import spaces
-from experiments.guard import guarded
+from experiments.guard import guarded, named
 from experiments.mini.pilot import RESULTS
 from experiments.mini.searches import CHOSEN
 from experiments.paper.metrics import Proxies, bert_metrics, peers, rnn_metrics
@@ -34,9 +34,11 @@ from nas.truth.benchmarks import MiniTable
 from spaces.rnn import NAMED_CELLS, named_cell, parse_cell
 from spaces.rnn.growth import GROWTHS, growth
 
-__all__ = ["RESULTS", "context", "main", "read_data", "report"]
+__all__ = ["RESULTS", "WANTED", "context", "highest_tau", "main", "read_data", "report"]
 
 #: what ``reduction=stable`` allows
+#: tau with NAS-Bench-NLP from which on a protocol is worth a table of its own
+WANTED = 0.45
 _STABLE = ("bounded", "linear")
 _SIZES = ("depth", "width", "flops")
 
@@ -137,7 +139,12 @@ def context(data: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "searches": _searches(data["searches"]),
         "best": tables["best"],
-        "pilot": {"cells": len(data["pilot"]["cells"]), "rows": _pilot(data["pilot"])},
+        "pilot": {
+            "cells": len(data["pilot"]["cells"]),
+            "rows": _pilot(data["pilot"]),
+            "most": highest_tau(data["pilot"]),
+            "wanted": WANTED,
+        },
         "operations": tables.get("operations"),
         "flexibert": data["reduction"]["operation_test"],
     }
@@ -231,6 +238,11 @@ def _known_row(name: str, one: Mapping[str, Any]) -> list[str]:
     return [name, number(one["median"], 2), number(one["least"], 2), f"{one['loss']:.3f}", str(one["rank"]), drawn]
 
 
+def highest_tau(data: Mapping[str, Any]) -> float:
+    """Returns the highest tau with NAS-Bench-NLP of all protocols of the pilot, after whatever number of updates."""
+    return max(tau for one in data["protocols"].values() for tau in one["tau by updates"].values())
+
+
 def _pilot(data: Mapping[str, Any]) -> list[list[str]]:
     return [
         [
@@ -260,8 +272,9 @@ def _best() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Ranks and writes the report."""
-    rank_tables()
+    """Ranks, unless only "render" is asked for, and writes the report."""
+    if named(("rank", "render"), "part") != ["render"]:
+        rank_tables()
     path = RESULTS / "report.md"
     write_text(path, report(read_data()))
     print(f"report: {path}")

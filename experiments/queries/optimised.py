@@ -22,6 +22,7 @@ from experiments.paper.tables import save
 from experiments.queries.pools import RESULTS
 from nas import judge
 from nas.core import seeds
+from nas.core.executors import LocalExecutor
 from nas.core.files import versions
 from nas.core.progress import Progress
 from nas.engine.evaluate import Evaluator
@@ -54,7 +55,7 @@ def main() -> None:
     cells = {pick["key"]: space.parse(pick["cell"]) for pick in picks}
     trials = [Trial(cell, TRUTH) for cell in cells.values()]
     found: dict[str, dict[str, Any]] = {}
-    for place, evaluation in TrainingTruth(table, Path("runs"), WORKERS).answer(trials):
+    for place, evaluation in TrainingTruth(table, Path("runs"), LocalExecutor(WORKERS)).answer(trials):
         score = evaluation.scores[TRUTH]
         found[trials[place].architecture.key] = {"truth": score.value, "reason": score.reason}
     reference = [table.sign * entry.value for entry in table.entries] + [None] * len(table.diverged)

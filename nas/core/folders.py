@@ -29,8 +29,12 @@ def claimed(folder: Path, identity: Mapping[str, Any], fresh: bool = False) -> I
         yield folder
 
 
-def made_folder(folder: Path) -> Path:
-    """Makes a run folder, finds out whether it can be written, and returns it.
+def made_folder(folder: Path, what: str = "run folder", option: str = "run.dir") -> Path:
+    """Makes a folder, finds out whether it can be written, and returns it.
+
+    Args:
+        what: it is, in the sentence.
+        option: names another one.
 
     Raises:
         ZeronasError: it cannot.
@@ -41,8 +45,8 @@ def made_folder(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise ZeronasError(
-            f"The run folder {shown(str(folder), 200)} cannot be written ({error.strerror}); choose another with "
-            "run.dir=FOLDER."
+            f"The {what} {shown(str(folder), 200)} cannot be written ({error.strerror}); choose another with "
+            f"{option}=FOLDER."
         ) from None
 
 

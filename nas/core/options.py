@@ -43,6 +43,7 @@ __all__ = [
     "Sizes",
     "choice",
     "construct",
+    "defaults",
     "parameters",
     "parse",
     "shown",
@@ -288,6 +289,11 @@ def parameters(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         for name, parameter in found.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
+
+
+def defaults(kind: Callable[..., Any]) -> dict[str, Any]:
+    """Returns name -> default of the options of a class or factory that have one."""
+    return {name: one.default for name, one in parameters(kind).items() if one.default is not one.empty}
 
 
 def construct(kind: Callable[..., T], owner: str, options: Any, *given: Any) -> T:

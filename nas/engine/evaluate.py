@@ -5,22 +5,21 @@ Scores depend on (seed, architecture, settings) alone, so one worker and N worke
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import FrameType
 from typing import Any, cast
 
 from nas.core import seeds
+from nas.core.dispatch import dispatched
 from nas.core.errors import ZeronasError
-from nas.core.workers import TIME_OUT, end_with_parent, failure, one_thread
+from nas.core.executors import Executor
+from nas.core.workers import TIME_OUT, failure, one_thread
 from nas.engine.trials import Evaluation, Trial
 from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
@@ -180,7 +179,8 @@ def check(space: Space[Any], probe: Probe, proxies: Mapping[str, Proxy]) -> None
 
 @contextmanager
 def _limit(seconds: float | None) -> Iterator[None]:
-    if seconds is None:
+    # where there is no alarm, in a thread of a cluster's actor, who asked stops the worker (``nas.core.dispatch``)
+    if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
 
@@ -205,79 +205,54 @@ def _check_limit(task: Task) -> None:
         raise ZeronasError("executor.timeout works in the main thread only; score there, or set it to null.")
 
 
-_worker_task: Task | None = None
-
-
-def _start_worker(task: Task) -> None:
-    global _worker_task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    end_with_parent()
-    _worker_task = task
-    if task.runs_torch:
-        import torch
-
-        torch.set_num_threads(1)
-
-
-def _work(architectures: Sequence[Any]) -> list[Evaluation]:
-    assert _worker_task is not None
-    return _scored(_worker_task, architectures)
-
-
 def _scored(task: Task, architectures: Sequence[Any]) -> list[Evaluation]:
     size = task.size
-    parts = [architectures[i : i + size] for i in range(0, len(architectures), size)]
-    return [evaluation for part in parts for evaluation in task.together(part)]
+    with one_thread() if task.runs_torch else nullcontext():
+        parts = [task.together(architectures[i : i + size]) for i in range(0, len(architectures), size)]
+    return [evaluation for part in parts for evaluation in part]
 
 
 class Evaluator:
-    """Measures proxies, in this process (``workers=1``) or in a persistent pool of processes.
+    """Measures proxies, in this process or with a crew of workers (see ``nas.core.executors``).
+
+    Args:
+        executor: where; a number is that of worker processes on this machine, 1 is none but this one.
+        most: how many architectures are to be scored, if that is known: no more workers than that are started.
 
     Raises:
-        ZeronasError: ``workers`` is not a whole number of 1 or more, or a time limit cannot be kept here.
+        ZeronasError: ``executor`` is no whole number of 1 or more, or a time limit cannot be kept here.
     """
 
-    def __init__(self, task: Task, workers: int = 1) -> None:
-        if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-            raise ZeronasError(f"executor.workers must be a whole number of 1 or more, but got {workers!r}.")
+    def __init__(self, task: Task, executor: Executor | int = 1, most: int | None = None) -> None:
+        executor = Executor.of(executor)
         self.task = task
         self.labels = tuple(task.proxies)
-        self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        if workers > 1:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(workers, context, _start_worker, (task,))
-        else:
+        self.workers = executor.workers
+        self._crew = executor.crew(partial(_scored, task), most)
+        if self._crew is None:
             _check_limit(task)
 
     def answer(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Evaluation]]:
         """Yields (place, scores) as they are made (see ``nas.engine.trials.Measure``).
 
+        What ends its worker, again and again, or at once by its time or memory, is a failure with that reason.
+
         Raises:
-            ZeronasError: a worker process died (what was yielded before stands).
+            ZeronasError: no worker can be started (what was yielded before stands).
         """
-        if self._pool is None:
+        if self._crew is None:
             for begin in range(0, len(trials), self.task.size):
-                part = trials[begin : begin + self.task.size]
-                with one_thread() if self.task.runs_torch else nullcontext():
-                    evaluations = self.task.together([trial.architecture for trial in part])
-                yield from enumerate(evaluations, begin)
+                part = [trial.architecture for trial in trials[begin : begin + self.task.size]]
+                yield from enumerate(_scored(self.task, part), begin)
             return
         # of a chunk: fewer messages and fuller passes, workers evenly busy
-        size = min(max(16, self.task.size), max(1, len(trials) // ((4 if self.task.size == 1 else 2) * self.workers)))
-        chunks = [range(i, min(i + size, len(trials))) for i in range(0, len(trials), size)]
-        died = False
-        try:
-            futures = {self._pool.submit(_work, [trials[i].architecture for i in c]): c for c in chunks}
-        except BrokenProcessPool:
-            raise _worker_died() from None
-        for future in as_completed(futures):  # what others finished stands, though one of them died
-            if isinstance(future.exception(), BrokenProcessPool):
-                died = True
-                continue
-            yield from zip(futures[future], future.result(), strict=True)
-        if died:
-            raise _worker_died()
+        share = max(1, len(trials) // ((4 if self.task.size == 1 else 2) * self._crew.size))
+        size = min(max(16, self.task.size), share)
+        architectures = [trial.architecture for trial in trials]
+        yield from dispatched(self._crew, architectures, size, self._lost, self.task.timeout)
+
+    def _lost(self, architecture: Any, reason: str) -> Evaluation:
+        return Evaluation(architecture.key, {label: Score(None, reason) for label in self.labels}, 0.0)
 
     def map(self, architectures: Iterable[Any]) -> Iterator[Evaluation]:
         """Yields the evaluations in the order of ``architectures``.
@@ -295,21 +270,14 @@ class Evaluator:
 
     def close(self) -> None:
         """Stops the workers."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._crew is not None:
+            self._crew.close()
 
     def __enter__(self) -> Evaluator:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _worker_died() -> ZeronasError:
-    return ZeronasError(
-        "A worker process died (killed, or out of memory); what was computed is kept, so the same command continues, "
-        "perhaps with a smaller executor.workers."
-    )
 
 
 def _check_device(device: str) -> None:

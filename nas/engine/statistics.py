@@ -30,7 +30,7 @@ def measured(
         run: what stands for the run, so that no other run's files are taken for its own.
 
     Raises:
-        ZeronasError: a worker died, or the folder cannot be written.
+        ZeronasError: no worker can be started, or the folder cannot be written.
     """
     try:
         folder.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nas.judge.statistics import Agreement, agreement, best_so_far, random_regret, ranked_regret
+from nas.judge.statistics import Agreement, agreement, best_so_far, random_regret, ranked_regret, resamples_of
 from nas.truth.benchmarks.base import Benchmark, Entry
 
 __all__ = ["Asked", "Rated", "Regrets", "agreements", "best_reachable", "by_fitness", "find", "regrets"]
@@ -211,7 +211,8 @@ def agreements(rated: Sequence[Rated], labels: Sequence[str], benchmark: Benchma
             if (entry := benchmark.by_key.get(one.architecture.key)) is not None
             and (score := one.scores[label]) is not None
         ]
-        judged = agreement([score for score, _ in pairs], [value for _, value in pairs], resamples=300)
+        resamples = resamples_of(max(1, len(pairs)), most=300)
+        judged = agreement([score for score, _ in pairs], [value for _, value in pairs], resamples)
         if judged is not None:
             found[label] = judged
     return found

@@ -27,6 +27,7 @@ __all__ = [
     "random_regret",
     "ranked_regret",
     "recall_at_top",
+    "resamples_of",
     "spearman",
     "tie_broken",
     "tied_last",
@@ -180,6 +181,14 @@ def agreement(scores: Numbers, truth: Numbers, resamples: int = 500, seed: int =
         tie_broken(a, b),
         broken,
     )
+
+
+def resamples_of(count: int, most: int = 500) -> int:
+    """Returns the resamples of a bootstrap over so many architectures: fewer of many, as intervals are narrow.
+
+    From 3,000 on they are such that as many architectures are drawn in all; 100 at least.
+    """
+    return max(100, min(most, 1_500_000 // count))
 
 
 def bootstrap(

@@ -1,4 +1,4 @@
-"""What is read of a finished search: its results.json, checked against what was ever written into one.
+"""What is read of a finished search or training: its results.json, checked against what was ever written into one.
 
 A run folder may be a stranger's, or edited, so each value that a comparison or an export reads has its type checked.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nas.core.errors import ZeronasError, is_printable
 from nas.core.options import shown
 
-__all__ = ["read_results", "read_run", "search_results"]
+__all__ = ["read_results", "read_run", "search_results", "training_results"]
 
 Word = Annotated[str, MaxLen(300), Predicate(is_printable)]
 #: a word that files are named after
@@ -31,6 +32,7 @@ class _Part(BaseModel):
 
 class _Standing(_Part):
     rank: Annotated[int, Ge(1)]
+    of: Annotated[int, Ge(1)] | None = None
     regret: float
 
 
@@ -45,6 +47,7 @@ class _Benchmark(_Part):
     architectures: int
     higher_is_better: bool
     best: _Best
+    caveat: str = ""
 
 
 class _Reported(_Part):
@@ -59,6 +62,7 @@ class _Known(_Part):
     scores: dict[str, float | None]
     truth: float
     standing: _Standing
+    chosen_by: Word = ""
     reported: _Reported | None = None
 
 
@@ -68,6 +72,7 @@ class _Unknown(_Part):
     key: Word
     scores: dict[str, float | None]
     truth: None
+    chosen_by: Word = ""
 
 
 class _Regret(_Part):
@@ -120,6 +125,44 @@ class _Run(_Part):
     evaluations: Annotated[int, Ge(0)]
     seconds: _Seconds
     config: _Config
+    no_truth: str = ""
+    command_line: str = ""
+    versions: dict[str, Word] = {}
+
+
+class _Training(_Part):
+    key: Word
+    seed: Annotated[int, Ge(0)]
+    value: float | None
+    reason: str
+
+
+class _Protocol(_Part):
+    name: Word
+    hash: Word
+
+
+class _Corpus(_Part):
+    name: str
+    fingerprint: Word
+
+
+class _Place(_Part):
+    benchmark: Name
+    rank: Annotated[int, Ge(1)]
+    of: Annotated[int, Ge(1)]
+    regret: float
+
+
+class _Trained(_Part):
+    command: Literal["train"]
+    space: Name
+    training: _Training
+    protocol: _Protocol
+    corpus: _Corpus
+    test_loss: float | None
+    standing: _Place | None
+    versions: dict[str, Word]
 
 
 def read_results(folder: Path, unfinished: str = "it holds no finished run", what: str = "it") -> Any:
@@ -164,17 +207,35 @@ def search_results(results: Any, folder: Path) -> dict[str, Any]:
     path = folder / "results.json"
     if not isinstance(results, dict) or results.get("command") != "search":
         raise ZeronasError(f"'{path}' is not the result of a search; compare takes folders that `zeronas search` made.")
-    missing = [name for name, field in _Run.model_fields.items() if field.is_required() and name not in results]
+    _check(results, _Run, path, "the search")
+    return {**results, "folder": str(folder)}
+
+
+def training_results(results: Any, folder: Path) -> dict[str, Any]:
+    """Returns what ``read_results`` gave of a folder, as the results of a training, with the folder's name.
+
+    Raises:
+        ZeronasError: they are none, or of another version.
+    """
+    path = folder / "results.json"
+    if not isinstance(results, dict) or results.get("command") != "train":
+        raise ZeronasError(f"'{path}' is not the result of a training.")
+    _check(results, _Trained, path, "the training")
+    return {**results, "folder": str(folder)}
+
+
+def _check(results: Mapping[str, Any], kind: type[BaseModel], path: Path, what: str) -> None:
+    """Raises ZeronasError where a value that is read is missing or of another type; ``what`` is to be run again."""
+    missing = [name for name, field in kind.model_fields.items() if field.is_required() and name not in results]
     if missing:
         raise ZeronasError(
-            f"'{path}' lacks '{missing[0]}': another version of zeronas wrote it; run the search again with this one."
+            f"'{path}' lacks '{missing[0]}': another version of zeronas wrote it; run {what} again with this one."
         )
     try:
-        _Run.model_validate(results)
+        kind.model_validate(results)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in wrong["loc"] if not str(part).startswith(("_", "function-")))
         raise ZeronasError(
-            f"'{path}' was edited, or is another version's: {where} is {shown(wrong['input'])}; run the search again."
+            f"'{path}' was edited, or is another version's: {where} is {shown(wrong['input'])}; run {what} again."
         ) from None
-    return {**results, "folder": str(folder)}

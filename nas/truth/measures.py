@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nas.core.errors import ZeronasError
+from nas.core.executors import Executor
 from nas.engine.trials import TRUTH, Evaluation, Trial
 from nas.truth.benchmarks import Benchmark, MiniTable, Truth
 from nas.truth.train.running import FOLDER, running
@@ -50,21 +51,22 @@ class TrainingTruth(TableTruth):
 
     Args:
         root: folder of all runs.
-        workers: processes.
+        executor: where it trains.
     """
 
-    def __init__(self, benchmark: Benchmark, root: Path, workers: int) -> None:
+    def __init__(self, benchmark: Benchmark, root: Path, executor: Executor) -> None:
         super().__init__(benchmark)
         if benchmark.protocol is None:
             raise ZeronasError(f"Benchmark '{benchmark.name}' has no protocol here, so nothing is trained for it.")
-        self.protocol, self.root, self.workers = benchmark.protocol, root, workers
+        self.protocol, self.root, self.executor = benchmark.protocol, root, executor
         self._asked: frozenset[str] = frozenset()
 
     def answer(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Evaluation]]:
         """Yields (place, truth): first what the table holds, then each training as it ends.
 
         Raises:
-            ZeronasError: as ``TableTruth``; the trainings' journal is damaged or cannot be written; a process died.
+            ZeronasError: as ``TableTruth``; the trainings' journal is damaged or cannot be written; no worker can be
+                started.
         """
         missing = []
         for place, evaluation in super().answer(trials):
@@ -84,7 +86,7 @@ class TrainingTruth(TableTruth):
         path = self.store.with_name(f"{self.store.name}-{fingerprint[:12]}.jsonl")
         self._asked = frozenset(job.architecture.key for job in jobs)
         print(f"training {len(missing)} candidates under the protocol {protocol.name}", file=sys.stderr)
-        for done, (at, record, new) in enumerate(trained(jobs, None, path, min(self.workers, len(jobs))), 1):
+        for done, (at, record, new) in enumerate(trained(jobs, None, path, self.executor), 1):
             found = value_at(record, jobs[at].updates)
             assert found is not None
             if new:

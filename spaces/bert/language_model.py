@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas.core import seeds
 from spaces.bert.config import BertConfig
-from spaces.bert.module import BertEncoder, LinearTransform
+from spaces.bert.network import EncoderNetwork
 from spaces.bert.protocol import BertProtocol
 from spaces.bert.readings import EMBEDDING_SIZE, Plan, plan
 from spaces.language_model import LanguageModel, Text, adaptive_softmax
@@ -35,14 +35,7 @@ class MaskedModel(LanguageModel):
         super().__init__()
         self.protocol = protocol
         made = scaled(plan(config, "stated"), protocol.divisor)
-        self.encoder = BertEncoder(made, vocabulary)
-        for module in self.encoder.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = protocol.dropout
-        if protocol.transform_residual:
-            for layer in self.encoder.layers:
-                if isinstance(layer.operation, LinearTransform):
-                    layer.operation = _ResidualTransform(layer.operation)
+        self.encoder = EncoderNetwork(made, vocabulary, protocol.dropout, protocol.transform_residual)
         self.transform = nn.Sequential(
             nn.Linear(made.hidden_size, EMBEDDING_SIZE), nn.GELU(), nn.LayerNorm(EMBEDDING_SIZE)
         )
@@ -86,20 +79,6 @@ class MaskedModel(LanguageModel):
         hidden = self.encoder(torch.from_numpy(shown.reshape(windows.shape)).to(device))
         picked = hidden.flatten(0, 1)[torch.from_numpy(chosen).to(device)]
         return self.softmax(self.transform(picked), torch.from_numpy(targets).to(device))
-
-
-class _ResidualTransform(nn.Module):
-    """A DFT or DCT made orthonormal, added to its input and normalised without parameters."""
-
-    def __init__(self, inner: LinearTransform) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor, tap: Any = None) -> Tensor:
-        """Returns (B, T, h) of (B, T, h)."""
-        size = x.shape[1] * (x.shape[2] // self.inner.heads)
-        scale = 1 / ((4 if self.inner.cosine else 1) * size) ** 0.5  # `dct` has a factor 2 along each axis
-        return nn.functional.layer_norm(x + scale * self.inner(x, tap), x.shape[2:])
 
 
 def scaled(made: Plan, divisor: int) -> Plan:

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas.core.errors import ZeronasError
-from nas.core.options import Size, validated
+from nas.core.options import Size, construct, defaults, validated
 from spaces.base import Counts, Matrix, Space
 from spaces.bert.config import DEPTHS, HIDDEN_SIZES, OPERATIONS, SIZES, TYPE_OF, BertConfig, Layer, parse_config
 from spaces.bert.counts import count
+from spaces.bert.manual import MANUAL
 from spaces.bert.matrices import layer_matrices
 from spaces.bert.probe import BertProbe
 from spaces.bert.protocol import PROTOCOLS, BertProtocol
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from spaces.bert.language_model import MaskedModel
+    from spaces.bert.network import EncoderNetwork
     from spaces.protocol import Protocol
     from spaces.record import Probe
 
@@ -78,6 +81,7 @@ class BertSpace(Space[BertConfig]):
     protocols = PROTOCOLS
     benchmarks = ("flexibert", "mini_bert")
     key_pattern = "bert-[0-9a-f]{16}"
+    manual = MANUAL
 
     @validated
     def __init__(self, reading: str = "stated", vocabulary: Size = VOCABULARY, rule: Rule | None = None) -> None:
@@ -175,6 +179,27 @@ class BertSpace(Space[BertConfig]):
         from spaces.bert.module import BertEncoder
 
         return BertEncoder(plan(architecture, self.reading), **{"vocabulary": self.vocabulary, **sizes})
+
+    def network_sizes(self) -> Mapping[str, Any]:
+        """See Space: those of ``EncoderNetwork``, with the space's own vocabulary."""
+        from spaces.bert.network import EncoderNetwork
+
+        return {**defaults(EncoderNetwork), "vocabulary": self.vocabulary}
+
+    def network(self, architecture: BertConfig, **sizes: Any) -> EncoderNetwork:
+        """Returns the encoder under the space's reading as it can be trained (see ``EncoderNetwork``)."""
+        from spaces.bert.network import EncoderNetwork
+
+        made = plan(architecture, self.reading)
+        return construct(EncoderNetwork, EncoderNetwork.kind, {"vocabulary": self.vocabulary, **sizes}, made)
+
+    def to_onnx(self, network: torch.nn.Module, path: Path) -> float:
+        """See Space: ``tokens`` (examples, tokens), int64, to ``hidden`` (examples, tokens, hidden size)."""
+        from spaces.bert import onnx_graph
+        from spaces.bert.module import BertEncoder
+        from spaces.onnx_file import write_onnx
+
+        return write_onnx(path, network, BertEncoder, onnx_graph.model, onnx_graph.cases)
 
     def language_model(self, architecture: BertConfig, protocol: Protocol, vocabulary: int) -> MaskedModel:
         """Returns a masked language model of the configuration, stated reading whatever the space's is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from spaces.language_model import State, StreamModel, adaptive_softmax
@@ -35,14 +34,8 @@ class WordModel(StreamModel):
     def run(self, tokens: Tensor, carried: State | None) -> tuple[Tensor, State]:
         """See StreamModel; weights and layer outputs are dropped in training."""
         protocol = self.protocol
-        x = self._drop(self.embedding(tokens))
-        after: State = []
-        for index, layer in enumerate(self.rnn.stack):
-            share = protocol.weight_drop if self.training else 0.0
-            x, final = layer(x, None if carried is None else carried[index], share)
-            x = self._drop(x)
-            after.append(final)
-        return x, after
+        shares = (protocol.dropout, protocol.weight_drop) if self.training else (0.0, 0.0)
+        return self.rnn.run(self.embedding(tokens), carried, *shares)
 
     def regularised(self, loss: Tensor, hidden: Tensor) -> Tensor:
         """See StreamModel; activation and slowness regularisation (AR, TAR; Merity et al. 2018)."""
@@ -52,10 +45,3 @@ class WordModel(StreamModel):
         if protocol.slowness:
             loss = loss + protocol.slowness * (hidden[1:] - hidden[:-1]).square().mean()
         return loss
-
-    def _drop(self, x: Tensor) -> Tensor:
-        share = self.protocol.dropout
-        if not self.training or not share:
-            return x
-        mask = torch.empty_like(x[:1]).bernoulli_(1 - share) / (1 - share)  # one for all steps
-        return x * mask

@@ -179,14 +179,31 @@ class CellRNN(nn.Module):
         return output, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
 
     def run(
-        self, x: Tensor, states: Sequence[Sequence[Tensor]] | None = None
+        self,
+        x: Tensor,
+        states: Sequence[Sequence[Tensor]] | None = None,
+        dropout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """As ``forward``, with the state as a list over layers of H tensors (B, h_l): layers may differ in size."""
+        """As ``forward``, with the state as a list over layers of H tensors (B, h_l): layers may differ in size.
+
+        Args:
+            dropout: share of the input and of each layer's output that is dropped, one mask for all steps.
+            weight_drop: share of the weights of the previous states that is dropped, one mask for all steps.
+        """
+        x = _dropped(x, dropout)
         after: list[tuple[Tensor, ...]] = []
         for i, layer in enumerate(self.stack):
-            x, final = layer(x, None if states is None else states[i])
+            x, final = layer(x, None if states is None else states[i], weight_drop)
+            x = _dropped(x, dropout)
             after.append(final)
         return x, after
+
+
+def _dropped(x: Tensor, share: float) -> Tensor:
+    if not share:
+        return x
+    return x * (torch.empty_like(x[:1]).bernoulli_(1 - share) / (1 - share))
 
 
 class _Layer(nn.Module):

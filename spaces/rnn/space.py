@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas.core.errors import ZeronasError
+from nas.core.options import construct, defaults
 from spaces.base import Counts, Space
 from spaces.rnn import counts as shapes
 from spaces.rnn import encoding
@@ -16,15 +18,19 @@ from spaces.rnn.cell import MAX_STATES, OPERATIONS, Cell, parse_cell, responds, 
 from spaces.rnn.edits import COUNTS, EDITS, MAX_EXTRA_NODES, crossed, squashed
 from spaces.rnn.generator import NAMED_CELLS, drawable, generate, named_cell
 from spaces.rnn.growth import GROWTHS, growth
+from spaces.rnn.manual import MANUAL
 from spaces.rnn.probe import RNNProbe
 from spaces.rnn.protocol import PROTOCOLS, RNNProtocol
 from spaces.rules import Feature, Rule, Value
 
 if TYPE_CHECKING:
+    import torch
+
     from spaces.protocol import Protocol
     from spaces.record import Probe
     from spaces.rnn.language_model import WordModel
     from spaces.rnn.module import CellRNN
+    from spaces.rnn.network import CellNetwork
 
 __all__ = ["RNNSpace"]
 
@@ -54,6 +60,7 @@ class RNNSpace(Space[Cell]):
     protocols = PROTOCOLS
     benchmarks = ("nas_bench_nlp", "mini_rnn")
     key_pattern = "rnn-[0-9a-f]{20}"
+    manual = MANUAL
 
     def __init__(self, sizes: Mapping[str, Any] | None = None, rule: Rule | None = None) -> None:
         self.sizes = shapes.RNNSizes.of({} if sizes is None else sizes)
@@ -175,6 +182,26 @@ class RNNSpace(Space[Cell]):
 
         assert isinstance(protocol, RNNProtocol)
         return WordModel(architecture, protocol, vocabulary)
+
+    def network_sizes(self) -> Mapping[str, Any]:
+        """See Space: those of ``CellNetwork``."""
+        from spaces.rnn.network import CellNetwork
+
+        return defaults(CellNetwork)
+
+    def network(self, architecture: Cell, **sizes: Any) -> CellNetwork:
+        """Returns the cell in a language model, or without a vocabulary alone (see ``CellNetwork``)."""
+        from spaces.rnn.network import CellNetwork
+
+        return construct(CellNetwork, CellNetwork.kind, sizes, architecture)
+
+    def to_onnx(self, network: torch.nn.Module, path: Path) -> float:
+        """See Space; ``spaces.rnn.onnx_graph`` names inputs and outputs."""
+        from spaces.onnx_file import write_onnx
+        from spaces.rnn import onnx_graph
+        from spaces.rnn.network import CellNetwork
+
+        return write_onnx(path, network, CellNetwork, onnx_graph.model, onnx_graph.cases)
 
     def neighbours(self, architecture: Cell) -> Iterator[Cell]:
         """Yields all distinct members one edit away, kind by kind (see ``spaces.rnn.edits``)."""

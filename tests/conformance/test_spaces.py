@@ -271,6 +271,20 @@ def test_members_can_be_built_and_run(case: Case, space: Space[Any]) -> None:
         assert case.run(space, member) == case.shape
 
 
+def test_networks_take_the_sizes_they_name(case: Case, space: Space[Any]) -> None:
+    if case.run is None:
+        with pytest.raises(ZeronasError, match="and no networks"):
+            space.network(draw(space, 1)[0])
+        return
+    sizes = space.network_sizes()
+    with torch.device("meta"):
+        network = space.network(draw(space, 1)[0], **sizes)
+    assert any(parameter.requires_grad for parameter in network.parameters())
+    assert not sizes or all(name in space.manual for name in sizes)
+    with pytest.raises((ZeronasError, TypeError), match="no_such_size"):
+        space.network(draw(space, 1)[0], no_such_size=1)
+
+
 def codes(space: Space[Any], n: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     return [{name: c[rng.integers(len(c))] for name, c in space.encoding.items()} for _ in range(n)]

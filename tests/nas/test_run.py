@@ -243,11 +243,13 @@ def test_killed_among_a_surrogates_trainings_and_in_the_funnel(
     more = (*FUNNELLED, f"executor.workers={workers}", f"run.root={tmp_path}")
     env = {"ZERONAS_TINY": tiny[0], "ZERONAS_UPDATES": str(tmp_path / "updates")}
     killed, lost = tmp_path / "run", 0
-    for count in (16, 16):
+    for count in (16, 16 if workers == 1 else 4):
         assert start(killed, *more, kill=("line", count), **env)[0] == -signal.SIGKILL
-        assert len(trainings(tmp_path)) == sum(e.get("measure") == "truth" for e in entries(killed))  # the table's one
-    assert [reached for _, reached in trainings(tmp_path)].count(8) == 1  # of the funnel's first rung
+        made, known = len(trainings(tmp_path)), sum(e.get("measure") == "truth" for e in entries(killed))
+        # the table knows one of them; two workers write their trainings themselves, so the kill falls elsewhere
+        assert workers == 2 or made == known
     if workers == 1:
+        assert [reached for _, reached in trainings(tmp_path)].count(8) == 1  # of the funnel's first rung
         assert start(killed, *more, kill=("update", 4 + 3), **env)[0] == -signal.SIGKILL
         lost = 2
     assert finish(killed, *more, **env) == (root / "run" / "table.csv").read_bytes()
@@ -451,36 +453,30 @@ def test_what_never_ends_is_stopped_by_the_clock() -> None:
 
 
 class Deadly(Proxy):
-    """Kills its process on the vanilla RNN, once it is told to through a named pipe."""
+    """Kills its process on the vanilla RNN so many times."""
 
     name = "deadly"
     title = source = "test"
     needs = frozenset()
 
-    def __init__(self, pipe: Path) -> None:
-        self.pipe = pipe
+    def __init__(self, folder: Path, times: int) -> None:
+        self.folder, self.times = folder, times
 
     def __call__(self, record: Record) -> float:
-        if record.key == named_cell("RNN").key:
-            self.pipe.open("rb").read(1)
+        if record.key == named_cell("RNN").key and len(list(self.folder.iterdir())) < self.times:
+            (self.folder / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return 1.0
 
 
-def test_a_worker_that_dies_is_one_sentence_and_keeps_what_was_done(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    task = Task(spaces.get("rnn"), RNNProbe(), {"deadly": Deadly(pipe)}, 0)
-    ends = os.open(pipe, os.O_RDWR)  # both, so that it is open whoever comes first
-    try:
-        with Evaluator(task, workers=2) as evaluator:
-            results = evaluator.map([named_cell("GRU"), named_cell("RNN")])
-            assert next(results).scores["deadly"] == Score(1.0)
-            os.write(ends, b".")
-            with pytest.raises(ZeronasError, match="A worker process died"):
-                next(results)
-    finally:
-        os.close(ends)
+@pytest.mark.parametrize(("times", "score"), [(1, Score(1.0)), (9, Score(None, "worker died"))])
+def test_a_worker_that_dies_loses_nothing_but_what_kills(tmp_path: Path, times: int, score: Score) -> None:
+    task = Task(spaces.get("rnn"), RNNProbe(), {"deadly": Deadly(tmp_path, times)}, 0)
+    with Evaluator(task, 2) as evaluator:
+        cells = [named_cell(name) for name in ("GRU", "RNN", "LSTM")]
+        found = [evaluation.scores["deadly"] for evaluation in evaluator.map(cells)]
+    assert found == [Score(1.0), score, Score(1.0)]
+    assert len(list(tmp_path.iterdir())) == min(times, 2)
 
 
 def test_two_workers_score_as_one_does() -> None:

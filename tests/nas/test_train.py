@@ -517,15 +517,43 @@ def strip(record: dict[str, Any]) -> dict[str, Any]:
 
 def test_two_workers_give_what_one_does(text: Path, tmp_path: Path) -> None:
     one = train_all(jobs()[:2], str(text), tmp_path / "one.jsonl")
-    two = train_all(jobs()[:2], str(text), tmp_path / "two.jsonl", workers=2)
+    two = train_all(jobs()[:2], str(text), tmp_path / "two.jsonl", executor=2)
     assert [strip(record) for record in one] == [strip(record) for record in two]
+
+
+def test_two_processes_that_want_the_same_trainings_share_them(text: Path, tmp_path: Path) -> None:
+    path, script = tmp_path / "j.jsonl", tmp_path / "train.py"
+    script.write_text(
+        "import sys\n"
+        "from tests.nas.test_train import jobs\n"
+        "from nas.truth.train.table import train_all\n"
+        "from pathlib import Path\n"
+        "if __name__ == '__main__':\n"
+        "    made = []\n"
+        "    text, path, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])\n"
+        "    train_all(jobs(), text, path, workers, lambda a, b, record: made.append(record['key']))\n"
+        "    print(len(made))\n",
+        encoding="utf-8",
+    )
+    root = str(Path(__file__).parents[2])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    started = [
+        subprocess.Popen(
+            [sys.executable, script, text, path, workers], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for workers in ("1", "2")
+    ]
+    said = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert sum(int(out) for out, _ in said) == len(jobs()) == len(path.read_text(encoding="utf-8").splitlines())
+    assert set(read_lines(path)) == {job.id for job in jobs()}
 
 
 def test_a_training_that_breaks_loses_none_that_runs_beside_it(text: Path, tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     broken = Job(named_cell("RNN"), replace(PLAIN, sequence=10_000), 0)  # longer than the text: an error at once
     with pytest.raises(ZeronasError, match="tokens to train on"):
-        train_all([broken, *jobs()], str(text), path, workers=2)
+        train_all([broken, *jobs()], str(text), path, executor=2)
     assert jobs()[0].id in read_lines(path) and broken.id not in read_lines(path)
 
 

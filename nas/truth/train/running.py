@@ -51,14 +51,14 @@ class Note:
     """Writes down how far a training is, in a ``with`` block around it; where it cannot, the training goes on.
 
     Args:
-        folder: of the notes; made if it is not there.
+        folder: of the notes; made if it is not there. None: on another machine than the run, where nobody would look.
         name: of the training, and of its file.
         key: of the architecture.
         of: updates after which it stops.
     """
 
-    def __init__(self, folder: Path, name: str, key: str, of: int) -> None:
-        self.path = folder / f"{name}.json"
+    def __init__(self, folder: Path | None, name: str, key: str, of: int) -> None:
+        self.path = None if folder is None else folder / f"{name}.json"
         self._state = Running(key, 0, of)
         self._written = -_PAUSE
 
@@ -74,7 +74,7 @@ class Note:
 
     def _write(self) -> None:
         now = time.monotonic()
-        if now - self._written >= _PAUSE:
+        if self.path is not None and now - self._written >= _PAUSE:
             self._written = now
             with suppress(ZeronasError, OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +85,8 @@ class Note:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self.path is None:
+            return
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
             self.path.parent.rmdir()  # where it was the last

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.core.dispatch import Crew, dispatched
 from nas.core.errors import ZeronasError
-from nas.core.lines import append_shared, whole_lines
-from nas.core.workers import OUT_OF_MEMORY, end_with_parent, out_of_memory
+from nas.core.executors import Executor, LocalExecutor
+from nas.core.folders import made_folder
+from nas.core.lines import append_shared, lock, whole_lines
+from nas.core.workers import OUT_OF_MEMORY, TRANSIENT, out_of_memory
 from nas.truth.train.protocol import Protocol
 from nas.truth.train.running import FOLDER, Note
 
 __all__ = ["Job", "JobId", "Record", "read_lines", "train_all", "trained", "value_at"]
+
+_AS_LONG_AS_IT_TAKES = 1e9
 
 JobId = tuple[str, str, int]
 #: ``Training.to_json()`` with the protocol's hash and the corpus' fingerprint, and how many updates it had if not all
@@ -84,12 +86,12 @@ def value_at(record: Record, updates: int | None) -> tuple[float | None, str] | 
 
 
 def train_all(
-    jobs: Sequence[Job], corpus: str | None, path: Path, workers: int = 1, report: Any = None
+    jobs: Sequence[Job], corpus: str | None, path: Path, executor: Executor | int = 1, report: Any = None
 ) -> list[Record]:
     """Trains what the journal at ``path`` does not hold yet, and returns the records of all jobs in order.
 
     Args:
-        corpus, path, workers: as ``trained`` takes them.
+        corpus, path, executor: as ``trained`` takes them.
         report: called with (finished, wanted, record) after each training.
 
     Raises:
@@ -97,7 +99,7 @@ def train_all(
     """
     records: dict[int, Record] = {}
     distinct = len({job.id for job in jobs})
-    for place, record, new in trained(jobs, corpus, path, workers):
+    for place, record, new in trained(jobs, corpus, path, executor):
         records[place] = record
         if new and report is not None:
             report(len({jobs[i].id for i in records}), distinct, record)
@@ -105,21 +107,22 @@ def train_all(
 
 
 def trained(
-    jobs: Sequence[Job], corpus: str | None, path: Path, workers: int = 1
+    jobs: Sequence[Job], corpus: str | None, path: Path, executor: Executor | int = 1
 ) -> Iterator[tuple[int, Record, bool]]:
     """Yields (place among ``jobs``, record, whether it was trained now): what the journal holds first.
 
-    Several processes may share a journal: a line is added under a lock, and what another one has finished meanwhile is
-    not trained again. Records of another corpus are refused: their losses are not comparable. What failed for want of
-    memory is a record too, and is tried again by the next call. A training that is to stop early keeps a checkpoint
-    beside the journal, and a later job of the same training goes on from it.
+    Several processes may share a journal: a line is added under a lock, and what another one has finished meanwhile, or
+    is just training on this machine, is not trained again. Records of another corpus are refused: their losses are not
+    comparable. What failed for want of memory is a record too, and is tried again by the next call. A training that is
+    to stop early keeps a checkpoint beside the journal, and a later job of the same training goes on from it.
 
     Args:
         corpus: a user's text, or None for the default one.
-        workers: processes, one thread each; 1 trains in this process.
+        executor: where they are made, one thread each; a number is that of processes on this machine, 1 is none but
+            this one. What ends its worker twice, or for want of memory, is a record.
 
     Raises:
-        ZeronasError: the journal is damaged, of another corpus, or cannot be written, or a training process died.
+        ZeronasError: the journal is damaged, of another corpus, or cannot be written, or no worker can be started.
     """
     from nas.truth.train.corpus import load
 
@@ -136,15 +139,17 @@ def trained(
             yield from ((place, known[job.id], False) for place in alike)
         else:
             missing.append(job)
-    made = _here(missing, corpus, path, prints) if workers == 1 else _spread(missing, corpus, path, prints, workers)
-    for job, record, new in made:
-        if new:
+    executor = Executor.of(executor)
+    here = isinstance(executor, LocalExecutor)
+    wanted = [_Wanted(job, corpus, path, prints[job.protocol.vocabulary], here) for job in missing]
+    for job, record, new, written in _made(wanted, executor):
+        if not written:
             append_shared(path, record)
         yield from ((place, record, new) for place in places[job.id, job.updates])
 
 
 def _finished(jobs: Sequence[Job], path: Path, prints: Mapping[int, str]) -> dict[JobId, Record]:
-    """Returns what the journal holds of the jobs, failures for want of memory left out."""
+    """Returns what the journal holds of the jobs, failures that are the machine's left out."""
     known = read_lines(path)
     for job in jobs:
         fingerprint = prints[job.protocol.vocabulary]
@@ -153,87 +158,128 @@ def _finished(jobs: Sequence[Job], path: Path, prints: Mapping[int, str]) -> dic
                 f"'{path}' holds trainings on another corpus (fingerprint {known[job.id]['corpus'][:12]}, here "
                 f"{fingerprint[:12]}); their losses are not comparable. Choose another folder."
             )
-    return {ident: record for ident, record in known.items() if record["reason"] != OUT_OF_MEMORY}
+    return {ident: record for ident, record in known.items() if record["reason"] not in TRANSIENT}
 
 
-def _meanwhile(job: Job, path: Path, prints: Mapping[int, str]) -> Record | None:
-    """Returns the record of a job that another process has finished since this one began, or None."""
-    record = _finished([job], path, prints).get(job.id)
-    return record if record is not None and value_at(record, job.updates) is not None else None
+@dataclass(frozen=True)
+class _Wanted:
+    """A job with all that a worker, perhaps on another machine, needs for it."""
+
+    job: Job
+    corpus: str | None
+    path: Path
+    fingerprint: str
+    here: bool  # whether the worker is on the machine of the journal, and writes there itself
 
 
-def _here(
-    jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str]
-) -> Iterator[tuple[Job, Record, bool]]:
-    for job in jobs:
-        record = _meanwhile(job, path, prints)
-        yield (job, _work(job, corpus, path), True) if record is None else (job, record, False)
+#: record, whether it was trained now, whether the journal has it
+_Made = tuple[Record, bool, bool]
 
 
-def _spread(
-    jobs: Sequence[Job], corpus: str | None, path: Path, prints: Mapping[int, str], workers: int
-) -> Iterator[tuple[Job, Record, bool]]:
-    waiting = list(jobs)[::-1]
-    running: dict[Future[Record], Job] = {}
-    failed: BaseException | None = None
-    with _processes(workers) as pool:
-        while (waiting and failed is None) or running:
-            while waiting and failed is None and len(running) < workers:
-                job = waiting.pop()
-                record = _meanwhile(job, path, prints)
-                if record is not None:
-                    yield job, record, False
-                    continue
-                try:
-                    running[pool.submit(_work, job, corpus, path)] = job
-                except BrokenProcessPool as error:  # a process died between two trainings
-                    failed = error
-            done, _ = wait(running, return_when=FIRST_COMPLETED) if running else ((), ())
-            for future in done:  # one that was lost loses none that runs beside it
-                job = running.pop(future)
-                failed = failed or future.exception()
-                if future.exception() is None:
-                    yield job, future.result(), True
-        if isinstance(failed, BrokenProcessPool):
-            raise ZeronasError(
-                f"A training process died (out of memory?); what is finished is kept. Use fewer than {workers} "
-                "workers and run the same command again."
-            )
-        if failed is not None:
-            raise failed
+def _made(wanted: Sequence[_Wanted], executor: Executor) -> Iterator[tuple[Job, Record, bool, bool]]:
+    """Yields (job, record, whether it was trained now, whether the journal has it) in the order in which they end."""
+    with _lent(executor, len(wanted)) as crew:
+        if crew is None:
+            yield from ((one.job, *_work(one)) for one in wanted)
+            return
+        # of one training at a time: the next one begins when a worker is free, wherever that is
+        for place, made in dispatched(crew, wanted, 1, _lost, ahead=1):
+            yield wanted[place].job, *made
 
 
-#: number of processes -> a pool that is not in use
-_idle: dict[int, ProcessPoolExecutor] = {}
+def _lost(wanted: _Wanted, reason: str) -> _Made:
+    """Returns the record of a training that ended its worker, twice or for want of memory."""
+    from nas.truth.train.trainer import Training
+
+    made = Training(wanted.job.architecture.key, wanted.job.seed, None, reason, (), 0.0, 0)
+    return {"protocol": wanted.job.protocol.hash, "corpus": wanted.fingerprint, **made.to_json()}, True, False
+
+
+#: executor -> workers that are not in use
+_idle: dict[Executor, Crew] = {}
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Lends a pool of processes that stays for the next call; one in which anything went wrong is closed.
+def _lent(executor: Executor, most: int) -> Iterator[Crew | None]:
+    """Lends workers that stay for the next call; those among which anything went wrong are ended.
 
     A search asks for a few truths at a time, and a fresh process takes seconds to import torch and to read the corpus.
     """
-    pool = _idle.pop(workers, None)
-    if pool is None:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent)
+    if not most:
+        yield None
+        return
+    crew = _idle.pop(executor, None)
+    if crew is not None and crew.size < min(executor.workers, most):
+        crew.close()
+        crew = None
+    if crew is None:
+        crew = executor.crew(_work_all, most)
     try:
-        yield pool
+        yield crew
     except BaseException:
-        pool.shutdown()
+        if crew is not None:
+            crew.close()
         raise
-    _idle[workers] = pool
+    if crew is not None:
+        _idle[executor] = crew
 
 
-def _work(job: Job, corpus: str | None, path: Path) -> Record:
+def _work_all(wanted: Sequence[_Wanted]) -> list[_Made]:
+    return [_work(one) for one in wanted]
+
+
+def _work(wanted: _Wanted) -> _Made:
+    """Trains, unless another process has finished the same since the call began.
+
+    Where the journal is at hand, whoever trains holds the training's lock until the journal has it, and another one
+    that wants the same waits for that.
+
+    Raises:
+        ZeronasError: the corpus of this machine is another one than that of the machine that asks, or the journal
+            cannot be written.
+    """
+    if not wanted.here:
+        return _found(wanted) or (_record(wanted), True, False)
+    folder = made_folder(wanted.path.parent / "locks")
+    job = wanted.job
+    held = lock(folder / f"{job.protocol.hash}-{job.architecture.key}-s{job.seed}", patience=_AS_LONG_AS_IT_TAKES)
+    assert held is not None
+    with held:
+        if (found := _found(wanted)) is not None:
+            return found
+        record = _record(wanted)
+        append_shared(wanted.path, record)
+        return record, True, True
+
+
+def _found(wanted: _Wanted) -> _Made | None:
+    """Returns what the journal holds by now."""
+    job = wanted.job
+    record = _finished([job], wanted.path, {job.protocol.vocabulary: wanted.fingerprint}).get(job.id)
+    if record is None or value_at(record, job.updates) is None:
+        return None
+    return record, False, True
+
+
+def _record(wanted: _Wanted) -> Record:
+    """Trains."""
+    job, path = wanted.job, wanted.path
+
     from nas.truth.train.corpus import load
     from nas.truth.train.trainer import Training, train
 
-    text = load(corpus, job.protocol.vocabulary)
+    text = load(wanted.corpus, job.protocol.vocabulary)
+    if text.fingerprint != wanted.fingerprint:
+        raise ZeronasError(
+            f"A worker's corpus is another text than that of the machine that asks (fingerprint "
+            f"{text.fingerprint[:12]}, there {wanted.fingerprint[:12]}); install the same versions on all nodes."
+        )
     begun = time.process_time()
     name = f"{job.protocol.hash}-{text.fingerprint[:12]}-{job.architecture.key}-s{job.seed}"
     folder = path.parent / "checkpoints" / name
     kept = folder if job.updates is not None or folder.exists() else None
-    note = Note(path.parent / FOLDER, name, job.architecture.key, job.updates or job.protocol.steps)
+    notes = path.parent / FOLDER if wanted.here else None
+    note = Note(notes, name, job.architecture.key, job.updates or job.protocol.steps)
     try:
         with note:
             made, _ = train(
