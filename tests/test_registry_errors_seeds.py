@@ -61,6 +61,7 @@ def test_unknown_names_are_told_the_nearest() -> None:
 def test_did_you_mean() -> None:
     assert did_you_mean("tap", ["top", "map", "zebra"]) == " Did you mean 'top'? Available: map, top, zebra."
     assert did_you_mean("q", ["b", "a"]) == " Available: a, b."
+    assert did_you_mean(10**5000, ["b", "a"]) == " Available: a, b."
     assert issubclass(ZeronasError, ValueError)
 
 

@@ -39,12 +39,16 @@ def _harmless(letter: str) -> bool:
     return letter == " " or unicodedata.category(letter)[0] not in "CZ"
 
 
-def did_you_mean(name: str, accepted: Iterable[str]) -> str:
+def did_you_mean(name: object, accepted: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'? Available: ..."`` for an unknown ``name``; of many names only those near it."""
-    names, name = sorted(accepted), str(name)[:_LONGEST_NAME]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    names = sorted(accepted)
+    try:
+        text = str(name)[:_LONGEST_NAME]
+    except ValueError:  # a whole number of more digits than Python writes
+        text = ""
+    close = difflib.get_close_matches(text, names, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
     if len(names) > _MANY:
-        near = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
+        near = difflib.get_close_matches(text, names, n=5, cutoff=0.3)
         return f"{guess} Near it: {', '.join(near)}." if near else " Nothing available is near it."
     return f"{guess} Available: {', '.join(names)}."
