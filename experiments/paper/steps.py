@@ -265,7 +265,7 @@ _PROBES: tuple[tuple[int, int, int, int], ...] = (
     (192, 192, 12, 12),
     (256, 256, 16, 20),
 )
-_PAPER = RNNProbe(400, (600, 600, 400), 50, 70, init="released")
+_PAPER = RNNProbe(400, (600, 600, 400), 50, 70, init="replayed")
 _AGREES = 0.97
 _TIMED = 12
 
@@ -281,7 +281,7 @@ def probe_agreement() -> None:
     cheapest: dict[str, tuple[float, str]] = {}
     sizes: dict[str, dict[str, Any]] = {}
     for embedding, width, batch, steps in _PROBES:
-        for init in ("derived", "released"):
+        for init in ("derived", "replayed"):
             name = f"{embedding}/{width} wide, {batch} x {steps}, init {init}"
             sizes[name] = {
                 "embedding": embedding,

@@ -108,8 +108,8 @@ class BertEncoder(nn.Module):
                 module.bias.zero_()
 
     @torch.no_grad()
-    def initialise_as_released(self, generator: torch.Generator) -> None:
-        """Draws all weights anew as constructing the released encoder does after seeding.
+    def replay_initialisation(self, generator: torch.Generator) -> None:
+        """Draws all weights anew as constructing the encoder of the released code does after seeding.
 
         There the constructors of all modules first draw torch's default weights, which all but those of convolutions
         are then drawn over in the same order. With a CPU generator, seed 0 and the full vocabulary, these are the

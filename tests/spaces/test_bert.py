@@ -645,7 +645,7 @@ def test_released_weights_are_those_of_constructing_the_released_encoder() -> No
         256, (Layer("DSC", 5, 4, 1024, 3), Layer("SA", "WMA", 2, 1024, 1), Layer("LT", "DFT", 2, 512, 1))
     )
     model = BertSpace("released").build(config, vocabulary=20)
-    model.initialise_as_released(torch.Generator().manual_seed(7))
+    model.replay_initialisation(torch.Generator().manual_seed(7))
     nn = torch.nn
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

@@ -69,16 +69,16 @@ def test_a_stacked_pass_sees_what_a_pass_of_its_own_sees(sizes: dict[str, Any]) 
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-def test_what_needs_gradients_or_a_released_stream_has_a_pass_of_its_own() -> None:
+def test_what_needs_gradients_or_a_replayed_stream_has_a_pass_of_its_own() -> None:
     probe = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, stacked=True)
     assert probe.together(FORWARD) > 1
     assert probe.together(Needs(frozenset({"forward", "backward"}), 1)) == 1
     assert probe.together(Needs(frozenset({"shapes"}), 0)) == 1
-    assert RNNProbe(init="released", stacked=True).together(FORWARD) == 1
+    assert RNNProbe(init="replayed", stacked=True).together(FORWARD) == 1
     assert RNNProbe(embedding=400, hidden=(600, 600, 400), batch=50, steps=70, stacked=True).together(FORWARD) == 1
-    released = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, init="released")
-    (found,) = released.observe_many(SPACE, [named_cell("GRU")], FORWARD, 1)
-    assert same(found, released.observe(SPACE, named_cell("GRU"), FORWARD, 1))
+    replayed = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, init="replayed")
+    (found,) = replayed.observe_many(SPACE, [named_cell("GRU")], FORWARD, 1)
+    assert same(found, replayed.observe(SPACE, named_cell("GRU"), FORWARD, 1))
     with pytest.raises(ZeronasError, match="needs layer 2"):
         probe.observe_many(SPACE, [named_cell("GRU")], Needs(FORWARD.kinds, 2), 0)
     assert probe.observe_many(SPACE, [], FORWARD, 0) == []
