@@ -31,7 +31,7 @@ from spaces.rnn.probe import RNNProbe
 
 __all__ = ["READINGS", "STEPS"]
 
-READINGS = ("stated", "released", "trained")
+READINGS = ("stated", "scored", "trained")
 
 RNN_SUBSETS: Subset = {"loss below 5": lambda entry: entry.value < 5.0}
 
@@ -99,21 +99,19 @@ def rnn_truth() -> None:
 
 
 def bert_published() -> None:
-    """Released metrics of all 500 configurations in the released reading, against the published columns."""
+    """Released metrics of all 500 configurations in the scored reading, against the published columns."""
     benchmark = benchmarks.get("flexibert")
     sizes = ("probe=paper", "probe.bert.batch=1", "probe.bert.steps=256")
-    folder = ranked("bert_published", bert_metrics("released"), "space=bert", "bert_reading=released", *sizes)
+    folder = ranked("bert_published", bert_metrics("released"), "space=bert", "bert_reading=scored", *sizes)
     summary = summarise(folder, benchmark, BERT_SUBSETS)
     summary["published"] = published_taus(benchmark, BERT_SUBSETS)
-    counted = spaces.get("bert", reading="released")
+    counted = spaces.get("bert", reading="scored")
     runs = [(entry, run) for entry in benchmark.entries for run in entry.runs]
     equal = sum(counted.counts(e.architecture).parameters == run.published["Number of Parameters"] for e, run in runs)
     summary["parameters_equal"] = [equal, len(runs)]
     save(RESULTS / "bert_published.json", summary)
     labels = list(bert_metrics("released"))
-    grid(
-        RESULTS / "bert_released.png", folder, benchmark, labels, "FlexiBERT, released metrics in the released reading"
-    )
+    grid(RESULTS / "bert_released.png", folder, benchmark, labels, "FlexiBERT, released metrics in the scored reading")
 
 
 def bert_corrected() -> None:
@@ -155,7 +153,7 @@ def _bert_baselines() -> dict[str, Any]:
 def rounding_noise() -> None:
     """Released BERT gradient metrics in float32 and float64, and their rank agreement between seeds."""
     names = ("synaptic_diversity", "synaptic_saliency", "head_importance", "jacobian_covariance", "jacobian_cosine")
-    space = spaces.get("bert", reading="released")
+    space = spaces.get("bert", reading="scored")
     configs = [e.architecture for e in benchmarks.get("flexibert").entries[::16]]
     rows: dict[str, Any] = {}
     for variant in ("released", "corrected"):
@@ -195,7 +193,7 @@ def ablations() -> None:
     micro = BertProbe(batch=8, steps=32)
     data = {
         "rnn": _ablation("nas_bench_nlp", spaces.get("rnn"), small, rnn),
-        "bert": _ablation("flexibert", spaces.get("bert", reading="released"), micro, bert),
+        "bert": _ablation("flexibert", spaces.get("bert", reading="scored"), micro, bert),
         "versions": versions(),
     }
     save(RESULTS / "ablations.json", data)

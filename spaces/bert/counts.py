@@ -1,6 +1,6 @@
 """Parameters, FLOPs, depth and width of a BERT encoder, in closed form from its plan.
 
-The parameters of the ``released`` reading equal the "Number of Parameters" that Serianni & Kalita (ACL 2023) released
+The parameters of the ``scored`` reading equal the "Number of Parameters" that Serianni & Kalita (ACL 2023) released
 for all 500 members of their benchmark.
 """
 

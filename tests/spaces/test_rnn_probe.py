@@ -243,8 +243,7 @@ def test_cells_of_three_states_start_from_zero() -> None:
         ({"hidden": 64}, "needs hidden to be a list of one or more, each a whole number of 1 or more, but got 64."),
         (
             {"init": "replay"},
-            "Unknown init 'replay' of the probe of space 'rnn'. Did you mean 'replayed'? "
-            "Available: derived, replayed.",
+            "Unknown init 'replay' of the probe of space 'rnn'. Did you mean 'replayed'? Available: derived, replayed.",
         ),
     ],
 )
