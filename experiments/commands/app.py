@@ -20,7 +20,7 @@ from experiments.composition import composition_sentence
 from nas.core.errors import ZeronasError, sentence
 from nas.core.files import commanded
 from nas.core.registry import configurations
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 
 __all__ = ["command", "plain", "prepared", "reported"]
 
@@ -79,9 +79,9 @@ def reported(run: Callable[[dict[str, Any]], Any], config: DictConfig) -> None:
 _failed: list[str] = []
 
 
-def prepared(task: Task) -> str:
+def prepared(scorer: Scorer) -> str:
     """Returns in words how long the proxies took to be prepared for the space; nothing where that was no time."""
-    return f", after the proxies were prepared in {task.prepared_in:.1f} s" if task.prepared_in >= 0.05 else ""
+    return f", after the proxies were prepared in {scorer.prepared_in:.1f} s" if scorer.prepared_in >= 0.05 else ""
 
 
 def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[[], None]:

@@ -17,7 +17,7 @@ from experiments.guard import guarded
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.statistics import measured
@@ -178,8 +178,8 @@ def _tables(settings: Settings[EvolveSettings], benchmark: Benchmark) -> list[tu
     return found
 
 
-def _task(settings: Settings[EvolveSettings], space: Space[Any], wanted: Mapping[str, Proxy]) -> Task:
-    return Task(space, settings.probe, wanted, settings.seed, settings.given.device, settings.given.executor.timeout)
+def _task(settings: Settings[EvolveSettings], space: Space[Any], wanted: Mapping[str, Proxy]) -> Scorer:
+    return Scorer(space, settings.probe, wanted, settings.seed, settings.given.device, settings.given.executor.timeout)
 
 
 def _scored(

@@ -59,9 +59,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         with told(f"reading the table {settings.benchmark.name}"):
             _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
     folder, begun = settings.folder, time.monotonic()
-    task = settings.task()
+    scorer = settings.scorer()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        with Evaluator(task, settings.executor, given.budget) as evaluator:
+        with Evaluator(scorer, settings.executor, given.budget) as evaluator:
             gate = _gate(settings, evaluator, journal)
             measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
@@ -78,7 +78,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         wall, note = time.monotonic() - begun, _note(settings, asked)
         truth_seconds, notes = seconds.get(TRUTH, 0.0), searcher.notes()
         answers = report(folder, settings, rows, asked, pool, wall, note, truth_seconds, gate, notes, searcher.front())
-    print("\n".join(answer(answers)) + prepared(task))
+    print("\n".join(answer(answers)) + prepared(scorer))
     made = ", ".join(answers["plots"]) or "no plots"
     print(f"folder: {folder} (report.html, summary.md, table.csv, results.json, {made})")
     if answers["found"] is not None:

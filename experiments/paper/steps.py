@@ -21,7 +21,7 @@ from experiments.paper.runs import RESULTS, composed, ranked, read_results, read
 from experiments.paper.tables import Subset, grid, published_taus, save, summarise
 from nas import judge
 from nas.core.files import versions
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Entry
 from nas.truth.benchmarks.recipes import cell_of, log_id
@@ -178,8 +178,8 @@ def rounding_noise() -> None:
 def _scores(
     space: Any, probe: Any, chosen: dict[str, Proxy], architectures: Sequence[Any], seed: int
 ) -> dict[str, np.ndarray]:
-    task = Task(space, probe, chosen, seed)
-    found = [task(architecture).scores for architecture in architectures]
+    scorer = Scorer(space, probe, chosen, seed)
+    found = [scorer(architecture).scores for architecture in architectures]
     return {
         label: np.array([f[label].value if f[label].value is not None else np.nan for f in found]) for label in chosen
     }
@@ -317,7 +317,7 @@ def _pass_time(probe: RNNProbe, metrics: Proxies, passes: int = 3) -> float:
     """Processor time of one pass with these metrics, in milliseconds a cell."""
     entries = benchmarks.get("nas_bench_nlp").entries
     cells = [e.architecture for e in entries[:: len(entries) // _TIMED][:_TIMED]]
-    return _processor_time(Task(spaces.get("rnn"), probe, _instances("rnn", metrics), 0), cells, passes)
+    return _processor_time(Scorer(spaces.get("rnn"), probe, _instances("rnn", metrics), 0), cells, passes)
 
 
 def _probe_options(sizes: dict[str, Any]) -> list[str]:
@@ -353,8 +353,8 @@ def costs() -> None:
         architectures = [e.architecture for e in entries[:: len(entries) // 12]]
         for variant in ("released", "corrected"):
             chosen = {k: v for k, v in _made(name, metrics).items() if k.endswith(f"_{variant}")}
-            together = _processor_time(Task(space, probe, chosen, 0), architectures)
-            alone = {k: _processor_time(Task(space, probe, {k: v}, 0), architectures) for k, v in chosen.items()}
+            together = _processor_time(Scorer(space, probe, chosen, 0), architectures)
+            alone = {k: _processor_time(Scorer(space, probe, {k: v}, 0), architectures) for k, v in chosen.items()}
             dearest = max(alone, key=lambda label: alone[label])
             data[f"{name}, {variant}"] = {
                 "together, ms": together,
@@ -365,13 +365,13 @@ def costs() -> None:
     save(RESULTS / "costs.json", {"architectures": 12, "cases": data, "versions": versions()})
 
 
-def _processor_time(task: Task, architectures: Sequence[Any], passes: int = 3) -> float:
+def _processor_time(scorer: Scorer, architectures: Sequence[Any], passes: int = 3) -> float:
     """Returns the least of some passes over the architectures, in milliseconds each."""
     times = []
     for _ in range(passes):
         start = time.process_time()
         for architecture in architectures:
-            task(architecture)
+            scorer(architecture)
         times.append(time.process_time() - start)
     return 1000 * min(times) / len(architectures)
 

@@ -106,7 +106,7 @@ def scored(name: str, probe: int, workers: int = 1) -> Scored:
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
     with (
         Journal(folder, kept) as journal,
-        Evaluator(settings.task(), workers) as evaluator,
+        Evaluator(settings.scorer(), workers) as evaluator,
         Progress(len(trials)) as progress,
     ):
         found = answered(trials, {PROXIES: evaluator}, journal, progress)

@@ -384,7 +384,7 @@ def test_the_known_cells_are_over_the_floor(name: str, composed: Any) -> None:
         what = ("reduction=stable", f"proxies.hidden_covariance.floor={floor}", f"seed={seed}", "benchmark=none")
         settings = make(composed("search", *what), SearchSettings)
         assert settings.space.contains(cell)
-        assert settings.task()(cell).scores["hidden_covariance"].value is not None
+        assert settings.scorer()(cell).scores["hidden_covariance"].value is not None
         deviations.append(searches.state_deviation(settings.space, settings.probe, cell, seed))
     assert min(deviations) > 2 * floor  # with room for what another seed or machine makes of it
 

@@ -107,10 +107,10 @@ def test_it_is_the_truth_of_its_space_alone() -> None:
 
 
 def scored(proxy: str, space: TableSpace, **options: Any) -> dict[str, tuple[float | None, str]]:
-    from nas.engine.evaluate import Task
+    from nas.engine.evaluate import Scorer
 
-    task = Task(space, space.make_probe(), {"x": proxies.get(proxy, "table", **options)}, 0)
-    return {row.id: (s.value, s.reason) for row in space.members() for s in [task(row).scores["x"]]}
+    scorer = Scorer(space, space.make_probe(), {"x": proxies.get(proxy, "table", **options)}, 0)
+    return {row.id: (s.value, s.reason) for row in space.members() for s in [scorer(row).scores["x"]]}
 
 
 def test_a_column_is_a_proxy_and_higher_is_better(space: TableSpace) -> None:

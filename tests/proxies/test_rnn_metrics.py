@@ -18,7 +18,7 @@ import proxies
 import spaces.rnn.module
 import spaces.rnn.probe
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.truth import benchmarks
 from proxies.activation import ActivationDistance, agreement
 from proxies.base import Needs, Noise, Proxy, ProxyFailure, Record, Tap, Weight
@@ -467,7 +467,7 @@ def test_all_metrics_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         forward.clear()
         backward.clear()
-        result = Task(SPACE, probe, metrics, 0)(named_cell("LSTM"))
+        result = Scorer(SPACE, probe, metrics, 0)(named_cell("LSTM"))
         assert all(score.value is not None for score in result.scores.values())
         assert (len(forward), len(backward)) == (runs, backs)
 
@@ -476,12 +476,12 @@ def test_all_metrics_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_alone_or_together_and_again(variant: str) -> None:
     probe = RNNProbe(**SMALL, init="replayed" if variant == "released" else "derived")
     metrics = every_metric("small", "large", "more", variant=variant)
-    together = Task(SPACE, probe, metrics, 0)(named_cell("GRU")).scores
+    together = Scorer(SPACE, probe, metrics, 0)(named_cell("GRU")).scores
     torch.manual_seed(5)
     np.random.seed(5)
-    assert Task(SPACE, probe, dict(reversed(metrics.items())), 0)(named_cell("GRU")).scores == together
+    assert Scorer(SPACE, probe, dict(reversed(metrics.items())), 0)(named_cell("GRU")).scores == together
     for label, proxy in metrics.items():
-        alone = Task(SPACE, probe, {label: proxy}, 0)(named_cell("GRU")).scores[label]
+        alone = Scorer(SPACE, probe, {label: proxy}, 0)(named_cell("GRU")).scores[label]
         assert alone == together[label]
 
 
@@ -603,7 +603,7 @@ def test_one_published_row() -> None:
         "hidden_covariance": (-1899.773723, 0.1),
     }
     metrics = {name: proxies.get(name, variant="released") for name in published}
-    found = Task(SPACE, paper, metrics, 0)(parse_cell(recipe)).scores
+    found = Scorer(SPACE, paper, metrics, 0)(parse_cell(recipe)).scores
     for name, (value, tolerance) in published.items():
         assert found[name].value == pytest.approx(value, rel=tolerance)
 

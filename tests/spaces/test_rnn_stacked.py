@@ -11,7 +11,7 @@ import torch
 
 import proxies
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from proxies.base import Needs, Record
 from proxies.covariance import correlation_scores
 from spaces.rnn import Cell, RNNSpace, named_cell
@@ -109,10 +109,10 @@ def test_the_schedule_of_an_lstm_and_an_rnn() -> None:
 def test_a_task_scores_the_same_in_any_company() -> None:
     chosen = {name: proxies.get(name, "rnn") for name in ("hidden_covariance", "state_size", "parameters")}
     probe = RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50, stacked=True)
-    task = Task(SPACE, probe, chosen, 0, samples=2)
+    scorer = Scorer(SPACE, probe, chosen, 0, samples=2)
     cells = drawn(20, seed=1)
-    alone = [task(cell) for cell in cells]
-    together = task.together(cells[::-1])[::-1]
+    alone = [scorer(cell) for cell in cells]
+    together = scorer.together(cells[::-1])[::-1]
     assert [(e.key, e.scores) for e in together] == [(e.key, e.scores) for e in alone]
     assert any(score.value is not None for e in alone for score in e.scores.values())
 
