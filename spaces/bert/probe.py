@@ -51,7 +51,7 @@ class BertProbe:
             seed 0 and vocabulary 30522 these are the weights of the published metrics.
         initialisations: how many networks are made of each architecture; those after the first are ``repeats``.
 
-    The record holds, in the shapes of ``spaces.bert.module.Tap`` and only where asked for:
+    The record holds, in the shapes of ``spaces.bert.module.Listener`` and only where asked for:
 
     - forward: ``hidden`` (T, B, h) of each layer;
     - activations: ``taps``, all named tensors but "embedding", "hidden", "mixed" and "pre_activation";

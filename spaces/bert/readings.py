@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nas.core.errors import ZeronasError, did_you_mean
 from spaces.bert.config import BertConfig, Layer
 
-__all__ = ["EMBEDDING_SIZE", "POSITIONS", "READINGS", "VOCABULARY", "LayerPlan", "Plan", "check_reading", "plan"]
+__all__ = ["EMBEDDING_SIZE", "POSITIONS", "READINGS", "VOCABULARY", "EncoderPlan", "LayerPlan", "check_reading", "plan"]
 
 READINGS = ("stated", "scored", "trained")
 VOCABULARY = 30522  # ELECTRA's uncased WordPiece
@@ -42,7 +42,7 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EncoderPlan:
     """The exact modules of an encoder; the closed counts and the torch module both read this and nothing else.
 
     Attributes:
@@ -65,7 +65,7 @@ def check_reading(reading: str) -> str:
     return reading
 
 
-def plan(config: BertConfig, reading: str = "stated") -> Plan:
+def plan(config: BertConfig, reading: str = "stated") -> EncoderPlan:
     """Returns the modules that a configuration stands for under a reading.
 
     Raises:
@@ -73,7 +73,7 @@ def plan(config: BertConfig, reading: str = "stated") -> Plan:
     """
     check_reading(reading)
     hidden = 256 if reading == "scored" else config.hidden_size
-    return Plan(hidden, tuple(_layer_plan(layer, hidden, reading) for layer in config.layers))
+    return EncoderPlan(hidden, tuple(_layer_plan(layer, hidden, reading) for layer in config.layers))
 
 
 def _layer_plan(layer: Layer, hidden: int, reading: str) -> LayerPlan:

@@ -385,7 +385,7 @@ def test_tap_sees_every_named_tensor_once() -> None:
     seen: list[tuple[str, int, tuple[int, ...]]] = []
     model = build(config, vocabulary=20)
     out = model(
-        torch.ones(2, 6, dtype=torch.int64), tap=lambda name, layer, x: seen.append((name, layer, tuple(x.shape)))
+        torch.ones(2, 6, dtype=torch.int64), listener=lambda name, layer, x: seen.append((name, layer, tuple(x.shape)))
     )
     assert tuple(out.shape) == (2, 6, 256)
     qkv = [("query", (2, 6, 256)), ("key", (2, 6, 256)), ("value", (2, 6, 256))]
