@@ -256,11 +256,11 @@ NAMED = [
     ),
     (
         ("search", "reduction.nodes={1:2,a:3}"),
-        "The reduction's interval for 'nodes' has the key '1'; only min and max are",
+        "The reduction's range for 'nodes' has the key '1'; only min and max are",
     ),
     (
         ("search", f"reduction.nodes={{max:{10**400}}}"),
-        "The reduction's interval for 'nodes' has the bound a whole number",
+        "The reduction's range for 'nodes' has the bound a whole number",
     ),
     (
         ("search", f"space.sizes.vocabulary={10**400}"),

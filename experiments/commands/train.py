@@ -181,7 +181,7 @@ def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[st
         return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
     entry = benchmark.by_key.get(training.key)  # an architecture of the table takes its own place in it
     own = None if entry is None else entry.value
-    around = Noise(benchmark).interval(value, 1, entry is not None, own)
+    around = Noise(benchmark).standings(value, 1, entry is not None, own)
     standing = {
         "benchmark": benchmark.name,
         **vars(benchmark.standing(value, entry is not None, own)),

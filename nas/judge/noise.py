@@ -168,7 +168,7 @@ class Noise:
         covered = [deviations <= reach for deviations, reach in reaches if reach is not None]
         return float(np.concatenate(covered).mean()) if covered else None
 
-    def interval(
+    def standings(
         self, value: float, trainings: int = 1, member: bool = True, own: float | None = None
     ) -> tuple[Standing, Standing] | None:
         """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.

@@ -283,7 +283,7 @@ def _best(
 
 
 def _restrictions(table: Table, name: str, left: np.ndarray) -> list[Any]:
-    """Returns the conditions to try: the best 1, 2, .. values of a choice, every interval of levels of a number."""
+    """Returns the conditions to try: the best 1, 2, .. values of a choice, every range of levels of a number."""
     levels, counts = table.levels[name], table.counts[name][left]
     present = [i for i in range(len(levels)) if counts[:, i].sum() > 0]
     if table.specs[name].choices is not None:

@@ -194,7 +194,7 @@ def _describe(
     if benchmark is not None and entry is not None:
         trained_here = entry.key not in benchmark.by_key
         standing = benchmark.place(entry)
-        around = Noise(benchmark).interval(entry.value, len(entry.runs), member=not trained_here)
+        around = Noise(benchmark).standings(entry.value, len(entry.runs), member=not trained_here)
         reachable = _reachable(settings, benchmark, entry, pool)
     return {
         "key": chosen.architecture.key,

@@ -552,7 +552,7 @@ def test_reductions_only_narrow() -> None:
         ({"sa_layers": {"min": 4}}, "The reduction wants sa_layers from 4 to inf, but the space has only 1 to 3."),
         (
             {"operation_parameter": {"min": 5}},
-            "The reduction gives an interval for 'operation_parameter', which has names among its values; "
+            "The reduction gives a range for 'operation_parameter', which has names among its values; "
             "list those wanted of: SDP, WMA, DFT, DCT, 5, 9.",
         ),
     ):
