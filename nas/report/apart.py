@@ -58,7 +58,7 @@ def kept_apart(benchmark: Benchmark | None, architecture: Any) -> dict[str, Any]
 
 
 def reported_lines(found: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[str]:
-    """Returns what the find is worth in the value that is reported, in one sentence; none where none is reported."""
+    """Returns how good the selected architecture is by the reported value, in one sentence; none without one."""
     apart = benchmark.get("reported")
     if apart is None:
         return []

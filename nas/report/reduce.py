@@ -75,7 +75,10 @@ def answer(results: Mapping[str, Any], fitted: Fit) -> list[str]:
     result, whole = results["testing"]["implied"], results["testing"]["implied"]["whole"]
     reduced = result["reduced"]
     if reduced is None:
-        return [*lines, f"On the other half ({halves['testing']:,} architectures) it keeps none: it cannot be judged."]
+        return [
+            *lines,
+            f"It keeps none of the other half ({halves['testing']:,} architectures), so it cannot be judged.",
+        ]
     lines.append(
         f"On the other half ({halves['testing']:,} architectures, not looked at before) it keeps {reduced['n']:,} "
         f"({reduced['n'] / whole['n']:.1%}), {_part(result['top_tenth'])} of the top 10% and "
@@ -154,7 +157,7 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
         lines += [line, ""]
     if results["reduction"]:
         said = "; ".join(_says(*item) for item in results["reduction"].items())
-        lines += [f"All of this inside the reduction in force: {said}. reduction.yaml holds both together.", ""]
+        lines += [f"The analysis is inside the reduction in force: {said}. reduction.yaml combines both.", ""]
     lines += [f"Truth: {benchmark.metric}, {unit}, {better} is better. Effects and gains: + is better.", ""]
     if results["whole_rule"]:
         lines += [
@@ -184,8 +187,10 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
         lines += [f"## {title}", "", *_outcome_table(results, key, unit)]
     if "paper" in results["rules"]:
         lines += [
-            "The paper's rule (" + "; ".join(_says(*item) for item in results["rules"]["paper"].items()) + ") was read "
-            "off the whole table by its authors, so for it neither table is unseen.",
+            "The paper's rule ("
+            + "; ".join(_says(*item) for item in results["rules"]["paper"].items())
+            + ") was chosen "
+            "by its authors on the whole table, so neither half is unseen for it.",
             "",
         ]
     lines += ["## Features, on the fitting half", ""]

@@ -104,7 +104,7 @@ class Watched:
         started = self._started
         command = "" if started is None else f"zeronas {started.command}, "
         if self._finished:
-            return f"{command}finished; summary.md and report.html in it hold the answer"
+            return f"{command}finished; the result is in summary.md and report.html"
         if started is None:
             return "not finished"
         if self.ended:

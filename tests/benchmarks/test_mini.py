@@ -333,8 +333,8 @@ def test_a_ranking_charges_for_failures_and_for_what_diverged(
     out, summary = capsys.readouterr().out, (tmp_path / "summary.md").read_text(encoding="utf-8")
     for text in (out, summary):
         assert "73 whose training diverged, tied last in the truth" in text
-        assert "5 of the 30 diverged under another seed" in text and "(25 of 30 repeated ones" in text
-    assert "s of wall time, added up over the evaluations" in summary and "processor time" not in summary
+        assert "5 of the 30 diverged with another seed" in text and "(25 of 30 repeated ones" in text
+    assert "s of wall time, summed over the evaluations" in summary and "processor time" not in summary
     header = next(line for line in summary.splitlines() if line.startswith("| proxy"))
     for part in summary.split("\n\n"):  # no reason breaks a row of a table
         bars = {line.count("|") for line in part.splitlines() if line.startswith("|")}
@@ -372,7 +372,7 @@ def test_a_search_that_draws_is_judged_by_what_it_could_have_drawn(
     assert best["standing"]["regret"] == pytest.approx(best["truth"] - table.best.value)
     assert found["random"]["regret"]["pool"] == len(inside)  # the baselines obey the reduction
     text = (tmp_path / "random" / "summary.md").read_text(encoding="utf-8")
-    assert "reachable: the best of mini_rnn that could be drawn by this search is" in text
+    assert "reachable: the best architecture of mini_rnn that could be drawn by this search has" in text
     assert "reachable:" not in (tmp_path / "evolution" / "summary.md").read_text(encoding="utf-8")
 
 

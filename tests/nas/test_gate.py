@@ -230,8 +230,8 @@ def test_evolution_finds_nothing_outside_gate_and_region(tmp_path: Path, compose
     region = results["region"]
     assert region["turned_away"] > 0 and region["held"] >= region["share"] == 0.5
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert f"- gate: {300 - inside} of 300 scored are outside its bounds, and " in summary
-    assert f"- region: {region['turned_away']:,} proposals were turned away" in summary
+    assert f"- gate: {300 - inside} of 300 scored architectures were rejected; of the " in summary
+    assert f"- region: {region['turned_away']:,} proposals were rejected as too unlike random" in summary
 
 
 def test_gate_and_region_of_bert(tmp_path: Path, composed: Any) -> None:
