@@ -390,7 +390,7 @@ def test_a_sweep_runs_what_can_run_and_names_what_failed(
     assert err == (
         f"Run 2 ({settings}) of the sweep failed: zeronas score needs seed to be a whole number of 0 or more, but got "
         "'nope'.\n"
-        f"One run of the sweep failed, the others are finished: 2 ({settings}). Mend them and start the same sweep "
+        f"One run of the sweep failed, the others are finished: 2 ({settings}). Correct them and start the same sweep "
         "again: what is finished is not computed again.\n"
     )
 

@@ -106,8 +106,8 @@ def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[
         if _failed:
             these = f"{len(_failed)} runs" if len(_failed) > 1 else "One run"
             raise ZeronasError(
-                f"{these} of the sweep failed, the others are finished: {', '.join(_failed)}. Mend them and start the "
-                "same sweep again: what is finished is not computed again."
+                f"{these} of the sweep failed, the others are finished: {', '.join(_failed)}. Correct them and start "
+                "the same sweep again: what is finished is not computed again."
             )
 
     return started

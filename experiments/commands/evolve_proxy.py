@@ -55,8 +55,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     given, benchmark = settings.given, settings.needed_truth()
     if "forward" not in settings.probe.gives:
         raise ZeronasError(
-            "zeronas evolve-proxy makes formulas of what a probe sees in a network, and the probe of space "
-            f"'{settings.space.name}' sees none."
+            "zeronas evolve-proxy builds formulas from what a probe records of a network, but the probe of space "
+            f"'{settings.space.name}' records nothing of one."
         )
     baselines = _baselines(given.baselines, settings)
     design, held_out = _halves(benchmark, settings)

@@ -100,8 +100,8 @@ def _searcher(settings: Settings[SearchSettings], pool: Pool) -> Searcher:
     searcher.prepare(list(settings.proxies))
     if searcher.measure == TRUTH and not given.gate.is_open:
         raise ZeronasError(
-            f"gate={given.gate.name} looks at what is scored, but searcher '{given.searcher.name}' asks for the truth "
-            "of what it proposes, unscored; use gate=none, or searcher=zero_cost searcher.proposals=1."
+            f"gate={given.gate.name} checks scored architectures, but searcher '{given.searcher.name}' asks for the "
+            "truth of its proposals without scoring them; use gate=none, or searcher=zero_cost searcher.proposals=1."
         )
     return searcher
 

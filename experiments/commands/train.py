@@ -167,7 +167,9 @@ def _device(wanted: str) -> str:
         device = torch.device(wanted)
         float(torch.zeros(1, device=device))
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ZeronasError(f"The device {shown(wanted)} is not there; auto, cpu and, with a GPU, cuda are.") from None
+        raise ZeronasError(
+            f"The device {shown(wanted)} is not available; use auto, cpu or, with a GPU, cuda."
+        ) from None
     return str(device)
 
 

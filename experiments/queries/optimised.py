@@ -1,4 +1,4 @@
-"""``python -m experiments.queries.optimised``: what becomes of hidden covariance when it is optimised, by training.
+"""``python -m experiments.queries.optimised``: what happens to hidden covariance when it is optimised, by training.
 
 In the open space of cells, the best by hidden covariance of n draws is trained, for n from 1 to 10,000 and several
 independent streams of draws, without and with the gate of the sampler's own quantiles. Where its truth lies among

@@ -102,7 +102,7 @@ def scored(name: str, probe: int, workers: int = 1) -> Scored:
     settings = make({**config, "proxies": {**asked, "zeronas": fitness}}, SearchSettings)
     benchmark = settings.needed_truth()
     trials = [Trial(member.architecture) for member in benchmark.members]
-    # what scores hang on: not the surrogate's own settings
+    # what scores depend on: not the surrogate's own settings
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
     with (
         Journal(folder, kept) as journal,

@@ -200,7 +200,9 @@ def _check_limit(scorer: Scorer) -> None:
     if scorer.timeout is None:
         return
     if not hasattr(signal, "setitimer"):
-        raise ZeronasError("executor.timeout needs the timer signals of Linux or macOS, which this system has not.")
+        raise ZeronasError(
+            "executor.timeout needs the timer signals of Linux or macOS, which this system does not have."
+        )
     if threading.current_thread() is not threading.main_thread():
         raise ZeronasError("executor.timeout works in the main thread only; score there, or set it to null.")
 

@@ -1,8 +1,9 @@
 """Screening: very many draws of a space scored, in flat files whose size is that of the scores.
 
-A draw is a number: its random stream hangs on the seed and that number alone. So a worker draws what it scores, nothing
-but numbers travels, and an architecture is drawn again when somebody wants to see it. Of each draw 8 bytes a proxy and
-8 for its key are kept, in memory and on disk; what is finished is a line for each chunk, with its checksum.
+The number of a draw determines it: its random stream depends on the seed and that number alone. So workers draw the
+architectures that they score, and only numbers are sent; an architecture is drawn again when it is to be shown. Each
+draw takes 8 bytes for each proxy and 8 for its key, in memory and on disk. A finished chunk is recorded by a line with
+its checksum.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judgement: how close a ranking or a search came, and how far the truth itself can be trusted."""
+"""Judgement: how good a ranking or a search is, and how noisy the truth itself is."""
 
 from nas.judge.statistics import (
     Agreement,

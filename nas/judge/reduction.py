@@ -48,7 +48,7 @@ _FEWEST = 20
 def half(key: str) -> str:
     """Returns "fitting" or "testing": the half of the benchmark that an architecture's key belongs to.
 
-    It hangs on the first hexadecimal digit of the key's SHA-256 (even or odd), so it needs no seed and never changes.
+    It depends on the first hexadecimal digit of the key's SHA-256 (even or odd), so it needs no seed and never changes.
     ``experiments.mini.pilot.even`` splits by the last bit: the two halves are different ones, and independent of each
     other.
     """

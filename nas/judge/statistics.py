@@ -1,4 +1,4 @@
-"""How close we came: rank correlations with intervals, top-k recall, regret curves and their random baseline.
+"""Statistics of rankings and searches: rank correlations with intervals, top-k recall, regret and random search's.
 
 All proxy scores are "higher is better", and so is the ``truth`` given here (a loss with its sign turned).
 """

@@ -1,4 +1,4 @@
-"""What a report tells beside the truth that was searched by: the value that is reported, and what trainings cost.
+"""Beside the truth that a search optimised: the value that is only reported, and what the trainings cost.
 
 Only reports look at the reported value (``Benchmark.reported``), so it can neither lead a search nor be selected for.
 """

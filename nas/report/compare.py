@@ -55,7 +55,8 @@ def _grouped(
         identity = json.dumps([name, run["seed"]])
         if identity in seen:
             raise ZeronasError(
-                f"The run folders '{seen[identity]}' and '{run['folder']}' hold the same method and seed; give one."
+                f"The run folders '{seen[identity]}' and '{run['folder']}' hold the same method and "
+                "seed; name only one of them."
             )
         seen[identity] = run["folder"]
         methods.setdefault(name, []).append(run)

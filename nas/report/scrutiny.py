@@ -1,4 +1,4 @@
-"""What a tau does not tell: how much of it ties make, how much size makes, what is at the top, and what is possible."""
+"""What tau alone does not show: the influence of ties and of size, the truth of the top, and what is attainable."""
 
 from __future__ import annotations
 

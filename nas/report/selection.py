@@ -103,9 +103,9 @@ def curve_sections(found: Mapping[str, Any], labels: Sequence[str], unit: str) -
         f"expectations over all subsets of n of the {found['pairs']:,} architectures. Ties are broken at random, "
         f"and failed scores are tied last.{counted} n = 1 is random search, and *by truth* is the pick of a perfect "
         "proxy. Brackets are 95% bootstrap intervals over architectures; where n is near their number, a few "
-        "architectures decide. *Best n* is where the expected percentile is highest (HedgeTune, arXiv 2506.19248): with "
-        f'more candidates the pick gets worse. "More than {found["pairs"]:,}" means that it still rises at the largest '
-        "n of this table."
+        "architectures decide. *Best n* is where the expected percentile is highest (HedgeTune, arXiv 2506.19248): "
+        f'with more candidates the pick gets worse. "More than {found["pairs"]:,}" means that it still rises at the '
+        "largest n of this table."
     )
     header = ["n", "percentile [95%]", "by truth", f"truth ({unit}) [95%]", "regret"]
     header += ["diverged [95%]"] if diverged else []

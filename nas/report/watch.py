@@ -1,4 +1,4 @@
-"""A run that another process works on, told from its folder, which is only read, whatever is half written in it."""
+"""The progress of a run of another process, read from its folder alone, in which files may be half written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which modules a configuration stands for: three readings, since the published code does not do what it is told.
+"""Which modules a configuration stands for: three readings, since the published code ignores parts of it.
 
 - ``stated``: what the configuration says, as FlexiBERT (Tuli et al. 2022, arXiv 2205.11656) defines it.
 - ``scored``: the model that the metrics and parameter counts released with Serianni & Kalita (ACL 2023) were computed

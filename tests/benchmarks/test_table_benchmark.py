@@ -296,7 +296,7 @@ def test_nothing_is_trained_or_designed_on_it(
 
     for command, words in (
         ("train", "Space 'table' has no networks, so its members cannot be trained."),
-        ("evolve-proxy", "and the probe of space 'table' sees none."),
+        ("evolve-proxy", "but the probe of space 'table' records nothing of one."),
     ):
         monkeypatch.setattr("sys.argv", ["zeronas", command, *TOLD])
         with pytest.raises(SystemExit) as left:

@@ -629,7 +629,7 @@ def test_a_search_of_the_truth_scores_nothing_and_says_so(tmp_path: Path, compos
         ),
         (
             ("searcher=random", "searcher.of=truth", "queries=3", "gate=sampler"),
-            "gate=sampler looks at what is scored, but searcher 'random' asks for the truth of what it proposes, unsco",
+            "gate=sampler checks scored architectures, but searcher 'random' asks for the truth of its proposals wi",
         ),
         (
             ("searcher=hnas", "queries=3", "proxy=[snip,ntk_condition]"),
