@@ -196,8 +196,8 @@ class SearchSettings(SharedSettings):
     def __post_init__(self) -> None:
         if self.comparator == "stat" and self.samples < (least := least_samples(self.significance)):
             raise ZeronasError(
-                f"comparator=stat cannot find any difference with samples={self.samples} of each architecture: the least "
-                f"p of its test is {1 / comb(2 * self.samples, self.samples):.3g}, which is not below "
+                f"comparator=stat cannot find any difference with samples={self.samples} of each architecture: the "
+                f"least p of its test is {1 / comb(2 * self.samples, self.samples):.3g}, which is not below "
                 f"significance={self.significance:g}; use samples={least} or more."
             )
 

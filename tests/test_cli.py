@@ -169,7 +169,7 @@ BAD = [
         ("train", "arch=LSTM", "data_dir=true"),
         "zeronas train needs data_dir to be the name of a file or folder or null",
     ),
-    (("train", "arch=LSTM", "device=meta"), "The device 'meta' is not there"),
+    (("train", "arch=LSTM", "device=meta"), "The device 'meta' is not available"),
     (
         ("train", "arch=LSTM", "corpus="),
         "zeronas train needs corpus to be the name of a file or folder or null, but got",

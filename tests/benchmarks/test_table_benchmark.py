@@ -99,7 +99,7 @@ def test_it_is_the_truth_of_its_space_alone() -> None:
     with pytest.raises(ZeronasError) as error:
         benchmarks.get("table", None, "rnn")
     assert str(error.value).startswith("Benchmark 'table' is the truth of space=table, but space=rnn was chosen;")
-    with pytest.raises(ZeronasError, match="needs to be told which"):
+    with pytest.raises(ZeronasError, match="so that space must be given"):
         benchmarks.get("table")
 
 
