@@ -373,8 +373,8 @@ def test_one_sample_is_the_run_that_it_was_before(tmp_path: Path, composed: Any)
         (["significance=0.5"], "zeronas search needs significance to be a number between 0 and 0.5, both excluded"),
         (
             ["comparator=stat", "samples=2"],
-            "comparator=stat cannot find any difference with samples=2 of each architecture: the least p of its test is 0.167, "
-            "which is not below significance=0.05; use samples=4 or more.",
+            "comparator=stat cannot find any difference with samples=2 of each architecture: the least p of its "
+            "test is 0.167, which is not below significance=0.05; use samples=4 or more.",
         ),
         (
             ["comparator=stat"],
