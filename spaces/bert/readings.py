@@ -61,7 +61,9 @@ def check_reading(reading: str) -> str:
         ZeronasError: it is not one of ``READINGS``.
     """
     if reading not in READINGS:
-        raise ZeronasError(f"Unknown reading '{reading}' of BERT configurations.{did_you_mean(reading, READINGS)}")
+        # the earlier name, whose letters are nearest to those of 'trained', which is another reading
+        meant = "scored" if reading == "released" else reading
+        raise ZeronasError(f"Unknown reading '{reading}' of BERT configurations.{did_you_mean(meant, READINGS)}")
     return reading
 
 
