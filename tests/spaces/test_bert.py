@@ -568,11 +568,11 @@ def test_an_empty_reduction_is_told() -> None:
 
 
 def test_unknown_reading_and_bad_vocabulary() -> None:
-    for given, meant in (("train", "trained"), ("released", "scored")):  # the second is what it was called before
+    for name, meant in (("train", "trained"), ("released", "scored")):  # the second is what it was called before
         with pytest.raises(ZeronasError) as caught:
-            BertSpace(given)
+            BertSpace(name)
         assert str(caught.value) == (
-            f"Unknown reading '{given}' of BERT configurations. Did you mean '{meant}'? Available: scored, stated, "
+            f"Unknown reading '{name}' of BERT configurations. Did you mean '{meant}'? Available: scored, stated, "
             "trained."
         )
     with pytest.raises(ZeronasError) as caught:
