@@ -21,7 +21,7 @@ COMMANDS = {
     "compare": "collate finished searches: searched against the benchmark's best",
     "report": "one page of several runs, which opens in a browser, offline",
     "watch": "how far a run is that another process works on",
-    "export": "the find of a run as files to use elsewhere: JSON, drawing, PyTorch module, ONNX",
+    "export": "the result of a run as files to use elsewhere: JSON, drawing, PyTorch module, ONNX",
     "export-study": "write finished searches as Optuna studies, for optuna-dashboard",
     "reduce": "the qualitative analysis: which features pay, and the reduced space they imply",
     "evolve-proxy": "find a proxy by genetic programming on half of a benchmark, and judge it on the other",

@@ -43,7 +43,7 @@ from nas.core.options import (
     parse,
     shown,
 )
-from nas.engine.evaluate import Task, check
+from nas.engine.evaluate import Scorer, check
 from nas.engine.gate import GateSettings, statistics
 from nas.engine.region import RegionSettings
 from nas.search import SEARCHERS
@@ -196,8 +196,8 @@ class SearchSettings(SharedSettings):
     def __post_init__(self) -> None:
         if self.comparator == "stat" and self.samples < (least := least_samples(self.significance)):
             raise ZeronasError(
-                f"comparator=stat can tell nothing from samples={self.samples} of each architecture: the least p of "
-                f"its test is {1 / comb(2 * self.samples, self.samples):.3g}, which is not below "
+                f"comparator=stat cannot find any difference with samples={self.samples} of each architecture: the "
+                f"least p of its test is {1 / comb(2 * self.samples, self.samples):.3g}, which is not below "
                 f"significance={self.significance:g}; use samples={least} or more."
             )
 
@@ -465,18 +465,18 @@ class Settings(Generic[S]):
             return {}
         return proxies.listed(self.space.views(self.probe), self.space.name, "view_")
 
-    def task(self, extra: Sequence[str] = ()) -> Task:
-        """Returns the evaluation task, with further proxies (by name, default options) behind those asked for.
+    def scorer(self, extra: Sequence[str] = ()) -> Scorer:
+        """Returns what scores architectures, with further proxies (by name, default options) behind those asked for.
 
         What a gate looks at and what a surrogate learns from are measured too, behind all proxies.
         """
         given = self.given
         samples = given.samples if isinstance(given, (SearchSettings, RankSettings, ScreenSettings)) else 1
         timeout, wanted = given.executor.timeout, self.measured(extra)
-        return Task(self.space, self.probe, wanted, self.seed, given.device, timeout, samples)
+        return Scorer(self.space, self.probe, wanted, self.seed, given.device, timeout, samples)
 
     def measured(self, extra: Sequence[str] = ()) -> dict[str, Proxy]:
-        """Returns label -> proxy of all that ``task`` measures, in its order."""
+        """Returns label -> proxy of all that ``scorer`` measures, in its order."""
         wanted = dict(self.proxies)
         for name in extra:
             wanted.setdefault(name, proxies.get(name, self.space.name))

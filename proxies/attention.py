@@ -3,7 +3,7 @@
 Source: Serianni & Kalita, "Training-free NAS for RNNs and Transformers" (ACL 2023, arXiv 2306.00288), section 3, and
 the code and tables released with it.
 
-``released`` is what the published column holds, on the ``released`` reading of BERT configurations and with a probe in
+``released`` is what the published column holds, on the ``scored`` reading of BERT configurations and with a probe in
 train mode (drop-out on). ``corrected`` makes the definition sound. What all gradient metrics share: the released
 backward pass starts from ones at the output of a LayerNorm whose gain is 1 and bias 0. The entries of such an output
 sum to zero for any input, so every exact gradient is zero and the released values are the rounding noise of float32

@@ -1,6 +1,6 @@
 """What BERT configurations have as metrics of their own, where the name means another thing than for cells.
 
-``released`` is what the published column holds, on the ``released`` reading and with a probe in train mode; its
+``released`` is what the published column holds, on the ``scored`` reading and with a probe in train mode; its
 gradients are rounding noise (see ``proxies.attention``). ``corrected`` makes the definition sound.
 
 Source: Serianni & Kalita, "Training-free NAS for RNNs and Transformers" (ACL 2023, arXiv 2306.00288), section 3, and

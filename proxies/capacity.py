@@ -80,7 +80,7 @@ class ZeroLM(Proxy):
     S = alpha A + (1 - alpha) F. ``alpha=auto`` takes no labels: A and F are standardised by their mean and standard
     deviation over a fixed sample of the space (its reading and reduction) and added; the paper finds alpha from a few
     trained architectures. Embeddings, biases and norms do not count; the published .53 and .76 are those of BERT
-    configurations in the ``released`` reading.
+    configurations in the ``scored`` reading.
 
     Args:
         alpha: weight of attention, or "auto".

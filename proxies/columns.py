@@ -90,7 +90,7 @@ class Columns(_Read):
         wanted = space.metrics if self.columns is None else self.columns
         _checked(self.name, wanted, space)
         if not wanted:
-            raise ZeronasError("Proxy 'columns' was given none of the table's columns; proxy=random ranks by lot.")
+            raise ZeronasError("Proxy 'columns' was given none of the table's columns; proxy=random ranks at random.")
         found: dict[str, Proxy] = {}
         for column in wanted:
             plain = re.sub(r"[^\w.,=+@ -]", "_", column)[:60]
@@ -109,7 +109,7 @@ def _checked(name: str, columns: Sequence[str], space: Space[Any]) -> None:
     if not held:
         raise ZeronasError(
             f"Proxy '{name}' needs a column of metrics, but the table has none beside those that have another role; "
-            "proxy=random ranks by lot."
+            "proxy=random ranks at random."
         )
     for column in columns:
         if column not in held:

@@ -1,4 +1,4 @@
-"""The control: a number that knows nothing of the architecture. A metric no better than this has no signal."""
+"""The control: a random number for each architecture. A metric that is no better has no signal."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class HiddenCovariance(Proxy):
     Paper: H(X) is the hidden-state matrix of a minibatch of N examples, C = (H - M)(H - M)^T, R its correlation
     matrix and S = -sum_{n=1}^{N} [ln(lambda_n + k) + 1/(lambda_n + k)], k = 1e-5; the indices make R a matrix over
     examples. Released code: R is over units (d x d, observations are examples x steps), which is what the published
-    columns hold. ``axis="units"`` is the released reading, ``axis="examples"`` the formula's.
+    columns hold. ``axis="units"`` is the released code's way, ``axis="examples"`` the formula's.
 
     ``variant="released"`` includes the zero initial state and leaves out the last state, as the released code does.
     ``variant="corrected"`` takes the states after each of the T steps: the zero state is no state of the network and

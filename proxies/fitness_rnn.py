@@ -24,7 +24,7 @@ STABILITY = {"bounded": 1.0, "linear": 1.0, "exponential": 0.7, "superexponentia
 class CellFitness(RankAggregation):
     """Independent states and a response of the right size, each placed in a sample of the space; and stability.
 
-    - **Independence** is hidden covariance (Serianni & Kalita 2023, section 3), the released reading.
+    - **Independence** is hidden covariance (Serianni & Kalita 2023, section 3), in its released variant.
     - **Response** is the size of the states after the first step (``state_size``, step="first"): how much of one input
       the state takes in at once. A cell whose first state does not depend on its input at all is a failure. Neither
       the largest nor the smallest response is best, so its place u among the sample counts by how near it is to a

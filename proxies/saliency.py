@@ -40,7 +40,7 @@ class SynapticSaliency(VariantProxy):
     the weights of every linear node except the one of its *first* input, which a loop from 1 leaves out, and over the
     embedding matrix, which is met as the tied decoder although the decoder is not run; no biases; L as above (the
     released notebook starts the backward pass from the outputs themselves, the published column does not). Which
-    input is first is a matter of how the recipe is written, so the variant needs the probe's ``init=released``;
+    input is first is a matter of how the recipe is written, so the variant needs the probe's ``init=replayed``;
     elsewhere it is the first of the canonical order. ``variant="corrected"``: the weights of all inputs of all linear
     nodes, no embedding, so that the value is of the cell and does not depend on how it is written.
 

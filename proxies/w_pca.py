@@ -31,7 +31,7 @@ class WPCA(Proxy):
     feed-forward block of several hidden layers only the first counts, as in the re-run.
 
     The authors' FlexiBERT code is not public. Their table has tau .526 and rho .698 for W-PCA and .466 and .677 for
-    S, on the encoders of hidden size 256 that are the ``released`` reading here; the re-run .635 and .522 with and
+    S, on the encoders of hidden size 256 that are the ``scored`` reading here; the re-run .635 and .522 with and
     without the hidden sizes.
 
     Args:

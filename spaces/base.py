@@ -1,8 +1,8 @@
 """What a search space is: it makes architectures and knows their neighbours, shapes and modules.
 
-To add a space: subclass ``Space``, register it in ``spaces.SPACES``, add ``conf/space/NAME.yaml``, and add one line
-to ``tests/conformance``. What belongs to it hangs on the class: its probe, without which nothing can be
-scored, its language model and protocols, without which nothing can be trained, its benchmarks, its keys and its
+To add a space: subclass ``Space``, register it in ``spaces.SPACES``, add ``conf/space/NAME.yaml``, and add one line to
+``tests/conformance``. What belongs to it is an attribute or a method of the class: its probe, without which nothing can
+be scored, its language model and protocols, without which nothing can be trained, its benchmarks, its keys and its
 well-known members. A space of another package registers itself by an entry point (see ``nas.core.registry``).
 
 Architectures are immutable values; all randomness comes from the generator passed in, so the same generator state

@@ -1,4 +1,4 @@
-"""JSON of architectures as strict as the spaces: a key stands once, and what cannot be decoded is told."""
+"""JSON of architectures as strict as the spaces: a key may occur only once, and an error says what is wrong."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A rule names features of an architecture and what is allowed of each::
 
     {"hidden_size": 256, "layers": 4}                     # one value
     {"num_operation_heads": [4], "layers": [2, 4]}        # one of these (of every layer, for per-layer features)
-    {"linears": {"min": 2, "max": 5}}                     # an interval, ends included
+    {"linears": {"min": 2, "max": 5}}                     # a range, ends included
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Rule:
         """Reads a rule given as ``{feature: value | [values] | {min, max}}``.
 
         Raises:
-            ZeronasError: unknown feature, a value the feature cannot take, or an empty interval.
+            ZeronasError: unknown feature, a value the feature cannot take, or an empty range.
         """
         allowed: dict[str, tuple[Value, ...]] = {}
         between: dict[str, tuple[float, float]] = {}
@@ -71,7 +71,7 @@ class Rule:
                 )
             feature = features[name]
             if isinstance(condition, Mapping):
-                between[name] = _interval(name, condition, feature)
+                between[name] = _range(name, condition, feature)
             else:
                 values = tuple(condition) if isinstance(condition, (list, tuple)) else (condition,)
                 allowed[name] = _values(name, values, feature)
@@ -185,17 +185,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tuple[float, float]:
+def _range(name: str, condition: Mapping[str, Any], feature: Feature) -> tuple[float, float]:
     unknown = sorted(str(key) for key in set(condition) - {"min", "max"})
     if unknown:
         raise ZeronasError(
-            f"The reduction's interval for '{name}' has the key {shown(unknown[0])}; only min and max are accepted."
+            f"The reduction's range for '{name}' has the key {shown(unknown[0])}; only min and max are accepted."
         )
     low, high = condition.get("min", -math.inf), condition.get("max", math.inf)
     for bound in (low, high):
         if not _is_number(bound) or (isinstance(bound, int) and abs(bound) > _LARGEST):
             raise ZeronasError(
-                f"The reduction's interval for '{name}' has the bound {shown(bound)}; a number up to 1e18 is needed."
+                f"The reduction's range for '{name}' has the bound {shown(bound)}; a number up to 1e18 is needed."
             )
     if low > high:
         raise ZeronasError(f"The reduction needs min <= max for '{name}', but got (min={low:g}, max={high:g}).")
@@ -203,6 +203,6 @@ def _interval(name: str, condition: Mapping[str, Any], feature: Feature) -> tupl
     if feature.choices is not None and not any(low <= c <= high for c in numbers):
         accepted = ", ".join(str(c) for c in feature.choices)
         raise ZeronasError(
-            f"The reduction's interval [{low:g}, {high:g}] for '{name}' holds none of its values: {accepted}."
+            f"The reduction's range [{low:g}, {high:g}] for '{name}' holds none of its values: {accepted}."
         )
     return float(low), float(high)

@@ -23,7 +23,7 @@ def proxy() -> None:
 
     import proxies
     import spaces
-    from nas.engine.evaluate import Task
+    from nas.engine.evaluate import Scorer
     from proxies.base import Record
 
     made = proxies.get("effective_rank")
@@ -46,8 +46,8 @@ def proxy() -> None:
     for name in ("rnn", "bert"):
         space = spaces.get(name)
         one = space.sample(np.random.default_rng(0))
-        task = Task(space, space.make_probe(), {"e": proxies.get("effective_rank", name)}, seed=0)
-        assert task(one).scores["e"].value == task(one).scores["e"].value > 1
+        scorer = Scorer(space, space.make_probe(), {"e": proxies.get("effective_rank", name)}, seed=0)
+        assert scorer(one).scores["e"].value == scorer(one).scores["e"].value > 1
     assert proxies.get("effective_rank", layer=2).layers == 2
 
 

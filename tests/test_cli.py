@@ -146,7 +146,7 @@ BAD = [
     (("watch", "."), "The run folder '.' has no journal.jsonl: nothing was evaluated in it; watch takes the folder of"),
     (("list", "prox"), "Unknown kind 'prox'. Did you mean 'proxies'?"),
     (("score",), "An architecture is needed: arch=FILE with its JSON, a run folder, a key of a table, or one of RNN"),
-    (("score", "arch=rnn-00000000000000000000"), "No table at hand holds the architecture 'rnn-0000"),
+    (("score", "arch=rnn-00000000000000000000"), "No available table holds the architecture 'rnn-0000"),
     (("train",), "An architecture is needed: arch=FILE"),
     (("train", "arch=LSTM", "protocol=mni"), "Unknown protocol 'mni'. Did you mean 'mini'?"),
     (("train", "arch=LSTM", "protocol=mini_bert"), "Protocol 'mini_bert' trains architectures of space 'bert'"),
@@ -159,7 +159,7 @@ BAD = [
         "Protocol 'mini_rnn' needs steps to be a whole number of 1 or more, but got -3.",
     ),
     (("train", "arch=LSTM", "corpus=/no/such"), "The corpus '/no/such' cannot be read (No such file or directory)"),
-    (("train", "arch=LSTM", "device=tpu"), "The device 'tpu' is not there; auto, cpu and, with a GPU, cuda are."),
+    (("train", "arch=LSTM", "device=tpu"), "The device 'tpu' is not available; use auto, cpu or, with a GPU, cuda."),
     (
         ("train", "arch=LSTM", "run=foo"),
         "zeronas train needs run to be a group of settings (run.root, run.dir), but got 'foo'.",
@@ -169,7 +169,7 @@ BAD = [
         ("train", "arch=LSTM", "data_dir=true"),
         "zeronas train needs data_dir to be the name of a file or folder or null",
     ),
-    (("train", "arch=LSTM", "device=meta"), "The device 'meta' is not there"),
+    (("train", "arch=LSTM", "device=meta"), "The device 'meta' is not available"),
     (
         ("train", "arch=LSTM", "corpus="),
         "zeronas train needs corpus to be the name of a file or folder or null, but got",

@@ -28,7 +28,7 @@ from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
 from nas.core.workers import TIME_OUT
 from nas.engine import statistics
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from nas.engine.trials import Evaluation
 from nas.judge.reduction import half
 from nas.judge.statistics import tie_broken
@@ -183,7 +183,7 @@ def test_statistics_are_kept_one_by_one_and_damaged_ones_made_again(tmp_path: Pa
 
     def made(run: str = "r") -> np.ndarray:
         asked.clear()
-        with Counting(Task(space, space.make_probe({"hidden": [4]}), wanted, 0)) as evaluator:
+        with Counting(Scorer(space, space.make_probe({"hidden": [4]}), wanted, 0)) as evaluator:
             return statistics.measured(evaluator, cells, tmp_path / "s", run, Progress(4))
 
     first = made()
@@ -199,7 +199,7 @@ def test_statistics_are_kept_one_by_one_and_damaged_ones_made_again(tmp_path: Pa
 
 def test_a_failure_for_want_of_time_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space, cell = spaces.get("rnn"), in_order()[0].architecture
-    with Evaluator(Task(space, space.make_probe(), {"p": proxies.get("parameters")}, 0)) as evaluator:
+    with Evaluator(Scorer(space, space.make_probe(), {"p": proxies.get("parameters")}, 0)) as evaluator:
         failed = Evaluation(cell.key, {"p": Score(None, TIME_OUT)}, 0.0)
         monkeypatch.setattr(evaluator, "answer", lambda trials: iter([(0, failed)]))
         assert np.isnan(statistics.measured(evaluator, [cell], tmp_path / "s", "r", Progress(1))).all()

@@ -486,7 +486,7 @@ BAD = [
     (("nothing",), "The architecture 'nothing' cannot be read (No such file or directory)"),
     (("RNN", "LSTM"), "One arch=NAME can be given at a time, but 2 were: 'RNN', 'LSTM'."),
     (("empty",), "The run folder 'empty' has no results.json: the run did not finish; run it again."),
-    (("ranked",), "'ranked/results.json' is not the result of a search or a training, so it holds no find; export"),
+    (("ranked",), "'ranked/results.json' is not the result of a search or a training, so it has no arch"),
     (("LSTM", "key=rnn-43b3"), "key=rnn-43b3 chooses an architecture of a run, but 'LSTM' is no run folder."),
     (("LSTM", "key=43"), "zeronas export needs key to be the key of an architecture, or its beginning, such as rnn-43"),
     (("LSTM", "onnx=maybe"), "zeronas export needs onnx to be true or false or auto, but got 'maybe'."),

@@ -256,11 +256,11 @@ NAMED = [
     ),
     (
         ("search", "reduction.nodes={1:2,a:3}"),
-        "The reduction's interval for 'nodes' has the key '1'; only min and max are",
+        "The reduction's range for 'nodes' has the key '1'; only min and max are",
     ),
     (
         ("search", f"reduction.nodes={{max:{10**400}}}"),
-        "The reduction's interval for 'nodes' has the bound a whole number",
+        "The reduction's range for 'nodes' has the bound a whole number",
     ),
     (
         ("search", f"space.sizes.vocabulary={10**400}"),
@@ -390,7 +390,7 @@ def test_a_sweep_runs_what_can_run_and_names_what_failed(
     assert err == (
         f"Run 2 ({settings}) of the sweep failed: zeronas score needs seed to be a whole number of 0 or more, but got "
         "'nope'.\n"
-        f"One run of the sweep failed, the others are finished: 2 ({settings}). Mend them and start the same sweep "
+        f"One run of the sweep failed, the others are finished: 2 ({settings}). Correct them and start the same sweep "
         "again: what is finished is not computed again.\n"
     )
 

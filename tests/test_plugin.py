@@ -20,7 +20,7 @@ from experiments.commands import search as search_app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.registry import configurations, load_plugins
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.truth import benchmarks
 from nas.truth.train import corpus as corpora
 from nas.truth.train import protocol as protocols
@@ -294,5 +294,5 @@ def test_a_probe_that_does_not_give_what_a_proxy_needs_is_told() -> None:
             raise AssertionError
 
     with pytest.raises(ZeronasError) as error:
-        Task(spaces.get("stack"), Blind(), {"h": proxies.get("hidden_covariance")}, 0)
+        Scorer(spaces.get("stack"), Blind(), {"h": proxies.get("hidden_covariance")}, 0)
     assert str(error.value) == "Proxy 'h' needs forward, which the probe of space 'stack' does not give."

@@ -18,6 +18,7 @@ from experiments.proxies import report as proxies
 from experiments.proxies.survival import SEEDS as SURVIVED
 from experiments.queries import report as queries
 from experiments.queries.main_job import METHODS, SEEDS
+from experiments.queries.pools import AT as AT_QUERIES
 from experiments.queries.pools import RESULTS as QUERIES
 from experiments.scale.faults import RESULT as FAULTS
 from experiments.search_systems.claims import CLAIMS, SPACES, VERDICTS, advised, outcomes
@@ -79,14 +80,14 @@ def main_job_sentences() -> list[str]:
     random = read(QUERIES / "main_job.json")["random"]
     better = sum(run["regret"] < 0 for run in job_runs(job))
     return [
-        f"On {NUMBERS[len(job_runs(job))]} held-out seeds the find's loss minus the GRU's is {of(job, 'regret')} nats "
-        f"(mean and standard error over seeds; {NUMBERS[better]} finds are below it, by less than two standard "
-        f"deviations of one training, {benchmarks_noise():.3f}).",
-        f"The best cell it trains beside the GRU has the loss of the table's second best cell and "
-        f"{of(job, 'regret without GRU')}.",
-        f"Drawing 2,000 cells and training the ten best by hidden covariance, as `make search` did before, has "
-        f"{of(before, 'regret')} and {of(before, 'regret without GRU')} on the same seeds; ten random cells are "
-        f"expected to have {random['regret']:.3f} and {random['regret without GRU']:.3f}.",
+        f"On {NUMBERS[len(job_runs(job))]} held-out seeds, the validation loss of the result minus that of the GRU is "
+        f"{of(job, 'regret')} nats (mean and standard error over seeds). {NUMBERS[better].capitalize()} results are "
+        f"below the GRU, by less than two standard deviations of one training ({benchmarks_noise():.3f} each).",
+        f"Leave out the GRU, and the loss of the best cell that the job trains minus that of the table's second-best "
+        f"cell is {of(job, 'regret without GRU')}.",
+        f"Before, `make search` drew 2,000 cells and trained the ten best by hidden covariance. On the same seeds the "
+        f"two differences were {of(before, 'regret')} and {of(before, 'regret without GRU')}. For ten random cells the "
+        f"expected differences are {random['regret']:.3f} and {random['regret without GRU']:.3f}.",
     ]
 
 
@@ -100,8 +101,8 @@ def test_the_main_jobs_regret_and_what_stands_beside_it() -> None:
 
 def proxy_alone_sentence() -> str:
     return (
-        f"Evolution on hidden covariance alone has {mean_of('evolution', CHOSEN[1])} with three trainings, drawing "
-        f"{mean_of(*CHOSEN)}"
+        f"With hidden covariance alone and three trainings, evolution has a regret of "
+        f"{mean_of('evolution', CHOSEN[1])}, and random search one of {mean_of(*CHOSEN)}"
     )
 
 
@@ -109,42 +110,51 @@ def test_what_a_proxy_alone_finds() -> None:
     assert proxy_alone_sentence() in TEXT
 
 
-def pool_sentences() -> list[str]:
-    """Mean rank and regret of the surrogate at 10, 20, 50 and 100 queries, and of what stands beside it."""
-    nlp, bert = read(QUERIES / "nas_bench_nlp.json"), read(QUERIES / "flexibert.json")
+def pool_rows() -> list[str]:
+    """Mean rank of the surrogate at 10, 20, 50 and 100 queries, and of what stands beside it, a row each."""
+    nlp, without = read(QUERIES / "nas_bench_nlp.json"), "without the outlier"
+    own = read(QUERIES / "nas_bench_nlp_by_zeronas.json")
 
-    def ranks(pool: str, method: str) -> str:
-        return " / ".join(f"{one['rank']:.1f}" for one in queries.pooled(nlp, pool, method))
+    def row(label: str, points: list[dict[str, Any]]) -> str:
+        assert len(points) == len(AT_QUERIES) == 4
+        return f"| {' | '.join([label, *(format(one['rank'], '.1f') for one in points)])} |"
+
+    return [
+        f"| NAS-Bench-NLP, queries | {' | '.join(map(str, AT_QUERIES))} |",
+        row("random search", nlp[f"random {without}"]),
+        row("the best by hidden covariance", queries.pooled(nlp, without, "top")),
+        row("control: a surrogate that sees no truth", queries.pooled(nlp, without, "spread")),
+        row("surrogate", queries.pooled(nlp, without, "gp")),
+        row("surrogate, with the outlier", queries.pooled(nlp, "all", "gp")),
+        row("the best by `proxy=zeronas`", queries.pooled(own, without, "top")),
+        row("control, `proxy=zeronas`", queries.pooled(own, without, "spread")),
+        row("surrogate, `proxy=zeronas`", queries.pooled(own, without, "gp")),
+        row(
+            "surrogate, `proxy=zeronas`, on the half that it was not designed on",
+            queries.pooled(own, "other half", "gp"),
+        ),
+    ]
+
+
+def pool_sentences() -> list[str]:
+    """What the table of mean ranks is of, and the regret on FlexiBERT."""
+    nlp, bert = read(QUERIES / "nas_bench_nlp.json"), read(QUERIES / "flexibert.json")
 
     def regret(method: str) -> str:
         return " / ".join(short(one["regret"]) for one in queries.pooled(bert, "all", method)[:3])
 
-    without, runs = "without the outlier", queries.pooled(nlp, "all", "gp")[0]["runs"]
-    random = " / ".join(f"{one['rank']:.1f}" for one in nlp[f"random {without}"])
+    without = "without the outlier"
+    runs = queries.pooled(nlp, without, "gp")[0]["runs"]
     return [
-        f"without its outlier, mean rank {ranks(without, 'gp')} of {nlp[f'members {without}']:,} after 10 / 20 / 50 / "
-        f"100 queries ({runs} runs; random {random}, the proxy's own top {ranks(without, 'top')}, a control that sees "
-        f"no truth {ranks(without, 'spread')}); with it {ranks('all', 'gp')}",
-        f"On FlexiBERT the regret is {regret('gp')} points after 10 / 20 / 50 (the top by ZeroLM {regret('top')})",
+        f"This is the mean rank of the best cell found, over {runs} searches of the {nlp[f'members {without}']:,} "
+        f"cells {without}:",
+        f"On FlexiBERT the surrogate has a regret of {regret('gp')} points after 10 / 20 / 50 queries, and the best by "
+        f"ZeroLM one of {regret('top')}.",
     ]
 
 
-def own_fitness_sentence() -> str:
-    """The same with the project's own fitness in the surrogate's mean."""
-    nlp, without = read(QUERIES / "nas_bench_nlp_by_zeronas.json"), "without the outlier"
-
-    def ranks(method: str, pool: str = without) -> str:
-        return " / ".join(f"{one['rank']:.1f}" for one in queries.pooled(nlp, pool, method))
-
-    return (
-        f"With `proxy=zeronas`, designed on the even half, it has {ranks('gp')} without the outlier (its own top "
-        f"{ranks('top')}, the control {ranks('spread')}), and {ranks('gp', 'other half')} on the other half"
-    )
-
-
 def test_queries_on_the_public_tables() -> None:
-    assert own_fitness_sentence() in TEXT
-    for sentence in pool_sentences():
+    for sentence in (*pool_rows(), *pool_sentences()):
         assert sentence in TEXT
     assert "neither table shows the surrogate ahead of both its controls" in TEXT
     nlp, bert = read(QUERIES / "nas_bench_nlp.json"), read(QUERIES / "flexibert.json")
@@ -163,7 +173,7 @@ def optimised_sentence() -> str:
     trained = sum(one["trainings"] for one in points if not one["gate"])
     return (
         f"percentile {said(False)} for the best of 1 / 10 / 100 / 1,000 / 10,000 draws, {lost[0]} of {trained} "
-        f"diverged; with the gate {said(True)}, and {lost[1]}"
+        f"diverged; with the gate it has {said(True)}, and {lost[1]} diverged"
     )
 
 
@@ -205,14 +215,14 @@ def fitness_sentences() -> list[str]:
         f"{tau('mini_rnn', 'zeronas, short', 'designed on')}, over the cells that train "
         f"{tau('mini_rnn', 'zeronas, short', 'reported', 'trained')} and "
         f"{tau('mini_rnn', 'zeronas, short', 'designed on', 'trained')}",
-        f"with {data['fitness']['labels']} labelled cells of NAS-Bench-NLP the surrogate has "
-        f"{short(few['mean'], 3)} on the rest, no more than the fitness alone",
-        f"{sum(loss is None for loss in lost)} of {len(lost)} finalists of evolution diverge, and the best of three is "
-        f"{mean:+.3f} +- {error:.3f} nats from the best of three by drawing with the same fitness "
+        f"with {data['fitness']['labels']} labelled cells of NAS-Bench-NLP a surrogate reaches "
+        f"{short(few['mean'], 3)} on the other cells, no more than the fitness alone",
+        f"{sum(loss is None for loss in lost)} of {len(lost)} finalists of evolution diverge, and the loss of the best "
+        f"of three differs by {mean:+.3f} +- {error:.3f} nats from that of random search with the same fitness "
         f"({NUMBERS[len(SURVIVED)]} held-out seeds; its regret is {regret:.3f} +- {spread:.3f})",
-        f"its ten best hold rank {top['zeronas']['best_rank']:.0f} at best and {top['zeronas']['median_rank']:.0f} at "
-        f"the median, those by hidden covariance {top['hidden_covariance']['best_rank']:.0f} and "
-        f"{top['hidden_covariance']['median_rank']:.0f}",
+        f"the true ranks of its ten best are {top['zeronas']['best_rank']:.0f} at best and "
+        f"{top['zeronas']['median_rank']:.0f} at the median, those of the ten best by hidden covariance "
+        f"{top['hidden_covariance']['best_rank']:.0f} and {top['hidden_covariance']['median_rank']:.0f}",
         f"better than plain means in {NUMBERS[better] if better else 'none'} of {len(told)} comparisons",
     ]
 
@@ -239,13 +249,13 @@ def test_the_tables_and_their_noise() -> None:
     unchosen = agreement["shared, not of the pilot's half"]
     for sentence in (
         f"`mini_rnn` has {len(table.entries) + len(table.diverged)} cells, of which {len(table.diverged)} diverge",
-        f"Of the thirty cells {rnn['retest']['diverged']} diverged under another seed; on the other "
-        f"{rnn['retest']['architectures']} two trainings agree at tau {short(rnn['retest']['tau'])}, with the diverged "
-        f"tied last on all thirty at {short(rnn['retest']['tau_all'])}.",
+        f"Of the thirty cells, {rnn['retest']['diverged']} diverged with another seed. Two trainings of the other "
+        f"{rnn['retest']['architectures']} agree at tau {short(rnn['retest']['tau'])}; over all thirty, with diverged "
+        f"trainings tied last, they agree at {short(rnn['retest']['tau_all'])}.",
         f"Two trainings of the configurations agree at {short(bert['retest']['tau'])}, and none diverged.",
         f"would reach {short(data['mini_rnn']['noise']['ceiling'])} and "
         f"{short(data['mini_bert']['noise']['ceiling'])} with one training",
-        f"agrees only at {short(agreement['shared']['tau'])} ({agreement['shared']['cells']} shared cells; "
+        f"agrees only at tau {short(agreement['shared']['tau'])} ({agreement['shared']['cells']} shared cells; "
         f"{short(unchosen['tau'])} over those",
     ):
         assert sentence in TEXT
@@ -370,9 +380,9 @@ def claims_sentence() -> str:
     holds, _, against = (sum(verdicts.count(one) for verdicts in found) for one in VERDICTS)
     mostly = sum(verdicts.count(VERDICTS[0]) > len(verdicts) / 2 for verdicts in found)
     return (
-        f"Of {len(CLAIMS)} published claims that can be asked of these tables, {mostly} hold in most of the "
-        f"{len(found[0])} pools; over all claims and pools {holds} of {sum(map(len, found))} comparisons go the way "
-        f"that was published, {against} the other way, and the rest show no significant difference"
+        f"Of {len(CLAIMS)} published claims that these tables can test, {mostly} hold in most of the {len(found[0])} "
+        f"pools. Over all claims and pools, {holds} of {sum(map(len, found))} comparisons agree with the publication, "
+        f"{against} contradict it, and the rest show no significant difference"
     )
 
 
@@ -382,13 +392,14 @@ def test_which_system_to_take() -> None:
     data = systems()
     found = {(claim.better, claim.than): [one.verdict for one in outcomes(claim, data)] for claim in CLAIMS}
     robot = found["robot", "top by the field's metric"]
-    assert f"behind the plain order of one good metric in {NUMBERS[robot.count(VERDICTS[2])]} pools and ahead" in TEXT
-    assert VERDICTS[0] not in robot and "ahead of it in none" in TEXT
+    worse = NUMBERS[robot.count(VERDICTS[2])]
+    assert f"RoBoT in particular is worse than ranking by one good metric in {worse} pools and better in none." in TEXT
+    assert VERDICTS[0] not in robot
     assert set(found["proxybo", "optuna gp"]) == {VERDICTS[0]}
     assert found["zero_cost", "ageing evolution"].count(VERDICTS[0]) == 6
     assert (
-        "ProxyBO's over plain Bayesian optimisation in all eight pools, and Zero-Cost-NAS's over plain evolution in six"
-        in TEXT
+        "ProxyBO is better than plain Bayesian optimisation in all eight pools, and Zero-Cost-NAS is better than plain "
+        "evolution in six." in TEXT
     )
 
 
@@ -430,9 +441,9 @@ def test_what_a_million_draws_take_and_what_stands_beside() -> None:
     one, all_six = found["order"]["one"], found["order"]["all"]
     for sentence in (
         f"a million draws ({million['distinct']:,} distinct cells) take {million['seconds'] / 60:.1f} minutes, "
-        f"{million['milliseconds_a_draw_and_core']:.2f} ms a draw and core; the driver holds "
-        f"{million['driver_peak_mib']:.0f} MiB at most, and a screening that was stopped at nine tenths goes on after "
-        f"{million['seconds_to_go_on_at_nine_tenths']:.1f} s;",
+        f"{million['milliseconds_a_draw_and_core']:.2f} ms a draw and core; the main process needs "
+        f"{million['driver_peak_mib']:.0f} MiB at most, and a screening that was stopped at nine tenths continues "
+        f"after {million['seconds_to_go_on_at_nine_tenths']:.1f} s;",
         f"two workers beside one: {of(micro)} times on the micro probe, where more than 2 is the machine's noise, and "
         f"{of(paper)} at the paper's sizes;",
         f"the loop of a search adds {found['engine']['median']:.3f} ms to each of {found['engine']['evaluations']:,} "

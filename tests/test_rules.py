@@ -28,7 +28,7 @@ def test_an_empty_rule_allows_everything() -> None:
         assert not rule and rule.allows({}) and rule.to_json() == {} and rule.names() == set()
 
 
-def test_one_value_several_values_and_intervals() -> None:
+def test_one_value_several_values_and_ranges() -> None:
     rule = parse({"size": 256, "kind": ["SA"], "linears": {"min": 2, "max": 5}})
     assert rule
     fits = {"size": 256, "kind": ("SA", "SA"), "linears": 2}
@@ -38,7 +38,7 @@ def test_one_value_several_values_and_intervals() -> None:
     assert rule.names() == {"size", "kind", "linears"}
 
 
-def test_open_intervals_and_per_layer_values() -> None:
+def test_open_ranges_and_per_layer_values() -> None:
     assert parse({"cost": {"min": 3}}).allows({"cost": 10**12}) and not parse({"cost": {"min": 3}}).allows({"cost": 2})
     assert parse({"cost": {"max": 3}}).allows({"cost": 3}) and not parse({"cost": {"max": 3}}).allows({"cost": 4})
     assert parse({"linears": {}}).allows({"linears": 9})
@@ -84,19 +84,19 @@ def test_json_form_is_read_back() -> None:
         ({"cost": -1}, "The reduction wants cost=-1, but cost is a number from 0 to inf."),
         (
             {"linears": {"minimum": 3}},
-            "The reduction's interval for 'linears' has the key 'minimum'; only min and max are accepted.",
+            "The reduction's range for 'linears' has the key 'minimum'; only min and max are accepted.",
         ),
         (
             {"linears": {"min": "3"}},
-            "The reduction's interval for 'linears' has the bound '3'; a number up to 1e18 is needed.",
+            "The reduction's range for 'linears' has the bound '3'; a number up to 1e18 is needed.",
         ),
         (
             {"linears": {"max": True}},
-            "The reduction's interval for 'linears' has the bound True; a number up to 1e18 is needed.",
+            "The reduction's range for 'linears' has the bound True; a number up to 1e18 is needed.",
         ),
         (
             {"linears": {"min": math.nan}},
-            "The reduction's interval for 'linears' has the bound nan; a number up to 1e18 is needed.",
+            "The reduction's range for 'linears' has the bound nan; a number up to 1e18 is needed.",
         ),
         (
             {"linears": {"min": 4, "max": 2}},
@@ -104,9 +104,9 @@ def test_json_form_is_read_back() -> None:
         ),
         (
             {"size": {"min": 130, "max": 200}},
-            "The reduction's interval [130, 200] for 'size' holds none of its values: 128, 256.",
+            "The reduction's range [130, 200] for 'size' holds none of its values: 128, 256.",
         ),
-        ({"kind": {"min": 1}}, "The reduction's interval [1, inf] for 'kind' holds none of its values: SA, LT."),
+        ({"kind": {"min": 1}}, "The reduction's range [1, inf] for 'kind' holds none of its values: SA, LT."),
     ],
 )
 def test_malformed_rules(conditions: Any, sentence: str) -> None:

@@ -106,7 +106,7 @@ def test_a_run_is_told_as_it_goes_on(tmp_path: Path, clock: list[float]) -> None
         assert not watched.ended
         (folder / "results.json").write_text("{}")
         lines = told(watched)
-        assert watched.ended and lines[0].startswith("run: zeronas search, finished; summary.md")
+        assert watched.ended and lines[0].startswith("run: zeronas search, finished; the result is in summary.md")
         assert lines[2] == "2.5/4 trainings (3 asked)  best 4.5 nats/token (a)  1 failed" and len(lines) == 4
 
 

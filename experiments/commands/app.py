@@ -20,7 +20,7 @@ from experiments.composition import composition_sentence
 from nas.core.errors import ZeronasError, sentence
 from nas.core.files import commanded
 from nas.core.registry import configurations
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 
 __all__ = ["command", "plain", "prepared", "reported"]
 
@@ -79,9 +79,9 @@ def reported(run: Callable[[dict[str, Any]], Any], config: DictConfig) -> None:
 _failed: list[str] = []
 
 
-def prepared(task: Task) -> str:
+def prepared(scorer: Scorer) -> str:
     """Returns in words how long the proxies took to be prepared for the space; nothing where that was no time."""
-    return f", after the proxies were prepared in {task.prepared_in:.1f} s" if task.prepared_in >= 0.05 else ""
+    return f", after the proxies were prepared in {scorer.prepared_in:.1f} s" if scorer.prepared_in >= 0.05 else ""
 
 
 def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[[], None]:
@@ -106,8 +106,8 @@ def command(run: Callable[[dict[str, Any]], Any], config_name: str) -> Callable[
         if _failed:
             these = f"{len(_failed)} runs" if len(_failed) > 1 else "One run"
             raise ZeronasError(
-                f"{these} of the sweep failed, the others are finished: {', '.join(_failed)}. Mend them and start the "
-                "same sweep again: what is finished is not computed again."
+                f"{these} of the sweep failed, the others are finished: {', '.join(_failed)}. Correct them and start "
+                "the same sweep again: what is finished is not computed again."
             )
 
     return started

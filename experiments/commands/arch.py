@@ -22,7 +22,7 @@ def read_architecture(space: Space[Any], given: Any, data_dir: str | None = None
     """Returns the architecture given as a file of JSON, JSON, decoded JSON, a run folder, a key, or a known name.
 
     A run folder (or its results.json) stands for what the search found, or what was trained, and what `zeronas export`
-    wrote (or its architecture.json) for what was exported; a key is looked for in the tables that are at hand.
+    wrote (or its architecture.json) for what was exported; a key is looked up in the tables that are available.
 
     Raises:
         ZeronasError: nothing given, no such file or key, or a malformed architecture.
@@ -98,4 +98,4 @@ def _by_key(space: Space[Any], key: str, data_dir: str | None) -> Any:
         asked.append(name)
         if found is not None:
             return found.architecture
-    raise ZeronasError(f"No table at hand holds the architecture '{key}' (asked: {', '.join(asked)}).")
+    raise ZeronasError(f"No available table holds the architecture '{key}' (asked: {', '.join(asked)}).")

@@ -17,7 +17,7 @@ from experiments.guard import guarded
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.progress import Progress
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.statistics import measured
@@ -55,8 +55,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     given, benchmark = settings.given, settings.needed_truth()
     if "forward" not in settings.probe.gives:
         raise ZeronasError(
-            "zeronas evolve-proxy makes formulas of what a probe sees in a network, and the probe of space "
-            f"'{settings.space.name}' sees none."
+            "zeronas evolve-proxy builds formulas from what a probe records of a network, but the probe of space "
+            f"'{settings.space.name}' records nothing of one."
         )
     baselines = _baselines(given.baselines, settings)
     design, held_out = _halves(benchmark, settings)
@@ -178,8 +178,8 @@ def _tables(settings: Settings[EvolveSettings], benchmark: Benchmark) -> list[tu
     return found
 
 
-def _task(settings: Settings[EvolveSettings], space: Space[Any], wanted: Mapping[str, Proxy]) -> Task:
-    return Task(space, settings.probe, wanted, settings.seed, settings.given.device, settings.given.executor.timeout)
+def _task(settings: Settings[EvolveSettings], space: Space[Any], wanted: Mapping[str, Proxy]) -> Scorer:
+    return Scorer(space, settings.probe, wanted, settings.seed, settings.given.device, settings.given.executor.timeout)
 
 
 def _scored(

@@ -1,4 +1,4 @@
-"""``zeronas export RUN``: the find of a run as files to use elsewhere (JSON, drawing, PyTorch module, ONNX)."""
+"""``zeronas export RUN``: the result of a run as files to use elsewhere (JSON, drawing, PyTorch module, ONNX)."""
 
 from __future__ import annotations
 

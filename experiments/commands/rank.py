@@ -42,7 +42,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         _ = benchmark.members
     members = chosen_members(benchmark, settings.space.contains, given.limit)
     baselines = [name for name in BASELINES if settings.space.counted or name != "parameters"]
-    task = settings.task(baselines if given.baselines else ())
+    scorer = settings.scorer(baselines if given.baselines else ())
     folder = settings.folder
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
         Started(
@@ -52,12 +52,12 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             known=len(journal.known),
         ).write(folder)
         progress = Progress(len(members))
-        with Evaluator(task, settings.executor, len(members)) as evaluator, progress:
+        with Evaluator(scorer, settings.executor, len(members)) as evaluator, progress:
             trials = [Trial(member.architecture) for member in members]
             evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
         wall = progress.finish()
         resamples = resamples_of(len(members)) if given.resamples is None else given.resamples
-        results = report(folder, settings, task.proxies, members, evaluations, resamples, wall)
+        results = report(folder, settings, scorer.proxies, members, evaluations, resamples, wall)
     print(members_line(results))
     print("\n".join(lines(results)))
     print(noise_line(results))
@@ -67,7 +67,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     for text in [*samples_lines(results), *ranked_line(results)]:
         print(text)
     files = "report.html, summary.md, table.csv, results.json, plots"
-    print(f"scored in {wall:.1f} s{prepared(task)}; folder: {folder} ({files})")
+    print(f"scored in {wall:.1f} s{prepared(scorer)}; folder: {folder} ({files})")
     return results
 
 

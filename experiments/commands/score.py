@@ -28,7 +28,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     settings = make(config, ScoreSettings)
     given = settings.given
     architecture = read_architecture(settings.space, given.arch, given.data_dir)
-    with Evaluator(settings.task()) as evaluator:
+    with Evaluator(settings.scorer()) as evaluator:
         evaluation = next(iter(evaluator.map([architecture])))
     counts = settings.space.counts(architecture)
     print(f"key: {architecture.key}")

@@ -24,19 +24,19 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = make(config, ScreenSettings)
     given, folder, begun = settings.given, settings.folder, time.monotonic()
-    task = settings.task()
+    scorer = settings.scorer()
     progress = Progress(given.budget, "draws")
-    with Screen(folder, settings.identity, given.budget, list(task.proxies), given.fresh) as screen, progress:
+    with Screen(folder, settings.identity, given.budget, list(scorer.proxies), given.fresh) as screen, progress:
         progress.took_up([None if value != value else value for value in _known(screen)])
         scored = 0
-        for chunk in screened(task, screen.missing, settings.executor):
+        for chunk in screened(scorer, screen.missing, settings.executor):
             screen.add(chunk)
             scored += len(chunk.numbers)
             for value in chunk.scores[:, 0].tolist():
                 progress.step(None if value != value else value, True)
         wall = progress.finish()
         results = report(folder, settings, screen, scored, time.monotonic() - begun)
-    print("\n".join(lines(results)) + prepared(task))
+    print("\n".join(lines(results)) + prepared(scorer))
     rate = f"; {wall / scored * 1e3:.2f} ms each" if scored else ""
     print(
         f"scored {scored:,} draws in {wall:.1f} s{rate}; folder: {folder} (summary.md, table.csv, results.json, plot)"

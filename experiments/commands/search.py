@@ -59,9 +59,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         with told(f"reading the table {settings.benchmark.name}"):
             _ = settings.benchmark.entries  # a missing or altered table is found before anything is computed
     folder, begun = settings.folder, time.monotonic()
-    task = settings.task()
+    scorer = settings.scorer()
     with Journal(folder, settings.identity, fresh=given.fresh) as journal:
-        with Evaluator(task, settings.executor, given.budget) as evaluator:
+        with Evaluator(scorer, settings.executor, given.budget) as evaluator:
             gate = _gate(settings, evaluator, journal)
             measures: dict[str, Measure] = {PROXIES: evaluator if gate is None else Gated(evaluator, gate)}
             if settings.benchmark is not None:
@@ -78,7 +78,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         wall, note = time.monotonic() - begun, _note(settings, asked)
         truth_seconds, notes = seconds.get(TRUTH, 0.0), searcher.notes()
         answers = report(folder, settings, rows, asked, pool, wall, note, truth_seconds, gate, notes, searcher.front())
-    print("\n".join(answer(answers)) + prepared(task))
+    print("\n".join(answer(answers)) + prepared(scorer))
     made = ", ".join(answers["plots"]) or "no plots"
     print(f"folder: {folder} (report.html, summary.md, table.csv, results.json, {made})")
     if answers["found"] is not None:
@@ -100,8 +100,8 @@ def _searcher(settings: Settings[SearchSettings], pool: Pool) -> Searcher:
     searcher.prepare(list(settings.proxies))
     if searcher.measure == TRUTH and not given.gate.is_open:
         raise ZeronasError(
-            f"gate={given.gate.name} looks at what is scored, but searcher '{given.searcher.name}' asks for the truth "
-            "of what it proposes, unscored; use gate=none, or searcher=zero_cost searcher.proposals=1."
+            f"gate={given.gate.name} checks scored architectures, but searcher '{given.searcher.name}' asks for the "
+            "truth of its proposals without scoring them; use gate=none, or searcher=zero_cost searcher.proposals=1."
         )
     return searcher
 

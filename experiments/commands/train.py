@@ -167,7 +167,9 @@ def _device(wanted: str) -> str:
         device = torch.device(wanted)
         float(torch.zeros(1, device=device))
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ZeronasError(f"The device {shown(wanted)} is not there; auto, cpu and, with a GPU, cuda are.") from None
+        raise ZeronasError(
+            f"The device {shown(wanted)} is not available; use auto, cpu or, with a GPU, cuda."
+        ) from None
     return str(device)
 
 
@@ -181,7 +183,7 @@ def _standing(protocol: Protocol, corpus: Corpus, training: Training) -> dict[st
         return {"standing": None, "note": corpus_note(benchmark) if corpus.name == "docstrings" else ""}
     entry = benchmark.by_key.get(training.key)  # an architecture of the table takes its own place in it
     own = None if entry is None else entry.value
-    around = Noise(benchmark).interval(value, 1, entry is not None, own)
+    around = Noise(benchmark).standings(value, 1, entry is not None, own)
     standing = {
         "benchmark": benchmark.name,
         **vars(benchmark.standing(value, entry is not None, own)),

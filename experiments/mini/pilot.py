@@ -48,7 +48,7 @@ CELLS = 40
 def even(key: str) -> bool:
     """Whether a key is of the half that the pilot's choice of a protocol is made on.
 
-    It hangs on the last bit of the key's SHA-256. ``nas.judge.reduction.half`` splits by the first hexadecimal digit:
+    It depends on the last bit of the key's SHA-256. ``nas.judge.reduction.half`` splits by the first hexadecimal digit:
     the two halves are different ones, and independent of each other.
     """
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 2 == 0

@@ -108,7 +108,7 @@ def _drawn() -> dict[str, dict[str, Any]]:
     table, fitness = settings.needed_truth(), settings.fitness
     cells = [member.architecture for member in table.members]
     stable = [c for c in cells if settings.space.contains(c)]
-    with Evaluator(settings.task()) as evaluator:
+    with Evaluator(settings.scorer()) as evaluator:
         over = {e.key for e in evaluator.map(stable) if e.scores[fitness].reason != "vanishing units"}
     pools = {
         "all": cells,

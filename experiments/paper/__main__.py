@@ -17,7 +17,7 @@ def main() -> None:
     """Runs the steps named on the command line (all by default), and writes the report of what is there.
 
     Raises:
-        ZeronasError: unknown step, or a public table is not at hand.
+        ZeronasError: unknown step, or a public table is not available.
     """
     wanted = [argument for argument in sys.argv[1:] if argument != "report"]
     for step in wanted:

@@ -21,7 +21,7 @@ from experiments.paper.runs import RESULTS, composed, ranked, read_results, read
 from experiments.paper.tables import Subset, grid, published_taus, save, summarise
 from nas import judge
 from nas.core.files import versions
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.truth import benchmarks
 from nas.truth.benchmarks import Entry
 from nas.truth.benchmarks.recipes import cell_of, log_id
@@ -31,7 +31,7 @@ from spaces.rnn.probe import RNNProbe
 
 __all__ = ["READINGS", "STEPS"]
 
-READINGS = ("stated", "released", "trained")
+READINGS = ("stated", "scored", "trained")
 
 RNN_SUBSETS: Subset = {"loss below 5": lambda entry: entry.value < 5.0}
 
@@ -99,21 +99,19 @@ def rnn_truth() -> None:
 
 
 def bert_published() -> None:
-    """Released metrics of all 500 configurations in the released reading, against the published columns."""
+    """Released metrics of all 500 configurations in the scored reading, against the published columns."""
     benchmark = benchmarks.get("flexibert")
     sizes = ("probe=paper", "probe.bert.batch=1", "probe.bert.steps=256")
-    folder = ranked("bert_published", bert_metrics("released"), "space=bert", "bert_reading=released", *sizes)
+    folder = ranked("bert_published", bert_metrics("released"), "space=bert", "bert_reading=scored", *sizes)
     summary = summarise(folder, benchmark, BERT_SUBSETS)
     summary["published"] = published_taus(benchmark, BERT_SUBSETS)
-    counted = spaces.get("bert", reading="released")
+    counted = spaces.get("bert", reading="scored")
     runs = [(entry, run) for entry in benchmark.entries for run in entry.runs]
     equal = sum(counted.counts(e.architecture).parameters == run.published["Number of Parameters"] for e, run in runs)
     summary["parameters_equal"] = [equal, len(runs)]
     save(RESULTS / "bert_published.json", summary)
     labels = list(bert_metrics("released"))
-    grid(
-        RESULTS / "bert_released.png", folder, benchmark, labels, "FlexiBERT, released metrics in the released reading"
-    )
+    grid(RESULTS / "bert_released.png", folder, benchmark, labels, "FlexiBERT, released metrics in the scored reading")
 
 
 def bert_corrected() -> None:
@@ -155,7 +153,7 @@ def _bert_baselines() -> dict[str, Any]:
 def rounding_noise() -> None:
     """Released BERT gradient metrics in float32 and float64, and their rank agreement between seeds."""
     names = ("synaptic_diversity", "synaptic_saliency", "head_importance", "jacobian_covariance", "jacobian_cosine")
-    space = spaces.get("bert", reading="released")
+    space = spaces.get("bert", reading="scored")
     configs = [e.architecture for e in benchmarks.get("flexibert").entries[::16]]
     rows: dict[str, Any] = {}
     for variant in ("released", "corrected"):
@@ -180,8 +178,8 @@ def rounding_noise() -> None:
 def _scores(
     space: Any, probe: Any, chosen: dict[str, Proxy], architectures: Sequence[Any], seed: int
 ) -> dict[str, np.ndarray]:
-    task = Task(space, probe, chosen, seed)
-    found = [task(architecture).scores for architecture in architectures]
+    scorer = Scorer(space, probe, chosen, seed)
+    found = [scorer(architecture).scores for architecture in architectures]
     return {
         label: np.array([f[label].value if f[label].value is not None else np.nan for f in found]) for label in chosen
     }
@@ -195,7 +193,7 @@ def ablations() -> None:
     micro = BertProbe(batch=8, steps=32)
     data = {
         "rnn": _ablation("nas_bench_nlp", spaces.get("rnn"), small, rnn),
-        "bert": _ablation("flexibert", spaces.get("bert", reading="released"), micro, bert),
+        "bert": _ablation("flexibert", spaces.get("bert", reading="scored"), micro, bert),
         "versions": versions(),
     }
     save(RESULTS / "ablations.json", data)
@@ -265,7 +263,7 @@ _PROBES: tuple[tuple[int, int, int, int], ...] = (
     (192, 192, 12, 12),
     (256, 256, 16, 20),
 )
-_PAPER = RNNProbe(400, (600, 600, 400), 50, 70, init="released")
+_PAPER = RNNProbe(400, (600, 600, 400), 50, 70, init="replayed")
 _AGREES = 0.97
 _TIMED = 12
 
@@ -281,7 +279,7 @@ def probe_agreement() -> None:
     cheapest: dict[str, tuple[float, str]] = {}
     sizes: dict[str, dict[str, Any]] = {}
     for embedding, width, batch, steps in _PROBES:
-        for init in ("derived", "released"):
+        for init in ("derived", "replayed"):
             name = f"{embedding}/{width} wide, {batch} x {steps}, init {init}"
             sizes[name] = {
                 "embedding": embedding,
@@ -319,7 +317,7 @@ def _pass_time(probe: RNNProbe, metrics: Proxies, passes: int = 3) -> float:
     """Processor time of one pass with these metrics, in milliseconds a cell."""
     entries = benchmarks.get("nas_bench_nlp").entries
     cells = [e.architecture for e in entries[:: len(entries) // _TIMED][:_TIMED]]
-    return _processor_time(Task(spaces.get("rnn"), probe, _instances("rnn", metrics), 0), cells, passes)
+    return _processor_time(Scorer(spaces.get("rnn"), probe, _instances("rnn", metrics), 0), cells, passes)
 
 
 def _probe_options(sizes: dict[str, Any]) -> list[str]:
@@ -355,8 +353,8 @@ def costs() -> None:
         architectures = [e.architecture for e in entries[:: len(entries) // 12]]
         for variant in ("released", "corrected"):
             chosen = {k: v for k, v in _made(name, metrics).items() if k.endswith(f"_{variant}")}
-            together = _processor_time(Task(space, probe, chosen, 0), architectures)
-            alone = {k: _processor_time(Task(space, probe, {k: v}, 0), architectures) for k, v in chosen.items()}
+            together = _processor_time(Scorer(space, probe, chosen, 0), architectures)
+            alone = {k: _processor_time(Scorer(space, probe, {k: v}, 0), architectures) for k, v in chosen.items()}
             dearest = max(alone, key=lambda label: alone[label])
             data[f"{name}, {variant}"] = {
                 "together, ms": together,
@@ -367,13 +365,13 @@ def costs() -> None:
     save(RESULTS / "costs.json", {"architectures": 12, "cases": data, "versions": versions()})
 
 
-def _processor_time(task: Task, architectures: Sequence[Any], passes: int = 3) -> float:
+def _processor_time(scorer: Scorer, architectures: Sequence[Any], passes: int = 3) -> float:
     """Returns the least of some passes over the architectures, in milliseconds each."""
     times = []
     for _ in range(passes):
         start = time.process_time()
         for architecture in architectures:
-            task(architecture)
+            scorer(architecture)
         times.append(time.process_time() - start)
     return 1000 * min(times) / len(architectures)
 

@@ -26,7 +26,7 @@ from nas import judge
 from nas.core import seeds
 from nas.core.files import versions
 from nas.core.progress import Progress
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from nas.engine.journal import Journal
 from nas.engine.run import answered
 from nas.engine.trials import PROXIES, Trial
@@ -64,12 +64,12 @@ def main() -> None:
     """Scores every table, judges by halves, times, and writes results/fitness.json."""
     found: dict[str, Any] = {}
     for name in TABLES:
-        members, task, scores = _scored(name)
+        members, scorer, scores = _scored(name)
         truth = {key: value for key, _, value in members}
         found[name] = {
             "proxies": {label: _judged(scores[label], truth) for label in TABLES[name][1]},
             "baselines": {label: _judged(scores[label], truth) for label in ("hidden x layers",) if label in scores},
-            "seconds": {label: _timed(task, label, members) for label in TABLES[name][1]},
+            "seconds": {label: _timed(scorer, label, members) for label in TABLES[name][1]},
         }
         if name in ("nas_bench_nlp", "mini_rnn"):
             found[name]["labels"] = _labelled(name, members, scores)
@@ -79,8 +79,8 @@ def main() -> None:
 Member = tuple[str, Any, float | None]
 
 
-def _scored(name: str) -> tuple[list[Member], Task, dict[str, dict[str, float | None]]]:
-    """Returns members (key, architecture, truth or None where it diverged), the task, and label -> key -> score."""
+def _scored(name: str) -> tuple[list[Member], Scorer, dict[str, dict[str, float | None]]]:
+    """Returns members (key, architecture, truth or None where it diverged), the scorer, and label -> key -> score."""
     overrides, compared = TABLES[name]
     table = name.split(",")[0]
     folder = Path("runs") / "proxies" / f"fitness_{name.replace(', ', '_').replace(' ', '_')}"
@@ -88,17 +88,21 @@ def _scored(name: str) -> tuple[list[Member], Task, dict[str, dict[str, float | 
     settings = make({**config, "proxies": compared}, SearchSettings)
     benchmark, space = settings.needed_truth(), settings.space
     views = proxies.listed(space.views(settings.probe), space.name, "view_") if space.name == "rnn" else {}
-    task = Task(space, settings.probe, {**settings.measured(), **views}, settings.seed)
+    scorer = Scorer(space, settings.probe, {**settings.measured(), **views}, settings.seed)
     members: list[Member] = [
         (m.key, m.architecture, benchmark.sign * m.value if isinstance(m, Entry) else None) for m in benchmark.members
     ]
     trials = [Trial(architecture) for _, architecture, _ in members]
-    with Journal(folder, settings.identity) as journal, Evaluator(task) as evaluator, Progress(len(trials)) as progress:
+    with (
+        Journal(folder, settings.identity) as journal,
+        Evaluator(scorer) as evaluator,
+        Progress(len(trials)) as progress,
+    ):
         answers = answered(trials, {PROXIES: evaluator}, journal, progress)
-    scores = {label: {one.key: one.scores[label].value for one in answers} for label in task.proxies}
+    scores = {label: {one.key: one.scores[label].value for one in answers} for label in scorer.proxies}
     if space.name == "bert":
         scores["hidden x layers"] = {key: float(a.hidden_size * len(a.layers)) for key, a, _ in members}
-    return members, task, scores
+    return members, scorer, scores
 
 
 def _judged(scores: Mapping[str, float | None], truth: Mapping[str, float | None]) -> dict[str, Any]:
@@ -120,9 +124,9 @@ def _judged(scores: Mapping[str, float | None], truth: Mapping[str, float | None
     return judged
 
 
-def _timed(task: Task, label: str, members: Sequence[Member]) -> dict[str, float]:
+def _timed(scorer: Scorer, label: str, members: Sequence[Member]) -> dict[str, float]:
     """Returns seconds of one core: an architecture (median), and all together."""
-    alone = Task(task.space, task.probe, {label: task.proxies[label]}, task.seed)
+    alone = Scorer(scorer.space, scorer.probe, {label: scorer.proxies[label]}, scorer.seed)
     spent = []
     for _, architecture, _ in members[:: max(1, len(members) // _TIMED)]:
         begun = time.process_time()

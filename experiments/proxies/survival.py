@@ -1,4 +1,4 @@
-"""``python -m experiments.proxies.survival``: what becomes of the project's own fitness of cells under evolution.
+"""``python -m experiments.proxies.survival``: what happens to the project's own fitness of cells under evolution.
 
 Evolution of 2,000 cells in the open space, with ``proxy=zeronas`` for short trainings as the fitness, and drawing 2,000
 cells with the same fitness, on seeds that nothing was chosen on; the three finalists of each are trained under

@@ -59,7 +59,7 @@ def _compared(name: str) -> dict[str, Any]:
     trials = [Trial(entry.architecture) for entry in benchmark.entries]
     with (
         Journal(folder, settings.identity) as journal,
-        Evaluator(settings.task()) as evaluator,
+        Evaluator(settings.scorer()) as evaluator,
         Progress(len(trials)) as progress,
     ):
         answers = answered(trials, {PROXIES: evaluator}, journal, progress)

@@ -1,1 +1,1 @@
-"""What queries of truth buy: surrogate, funnel and main job against their controls, and proxies that are optimised."""
+"""What a query budget buys: surrogate, funnel and main job against their controls, and proxies under optimisation."""

@@ -48,7 +48,7 @@ def main() -> None:
         settings = make(composed("search", *overrides, f"benchmark={name}"), SearchSettings)
         table = settings.needed_truth()
         members = [member.architecture for member in table.members]
-        with Evaluator(settings.task()) as evaluator:
+        with Evaluator(settings.scorer()) as evaluator:
             scores = {one.key: one.scores[settings.fitness] for one in evaluator.map(members)}
         rows = []
         for order in ("proxy", "chance"):

@@ -1,4 +1,4 @@
-"""``python -m experiments.queries.optimised``: what becomes of hidden covariance when it is optimised, by training.
+"""``python -m experiments.queries.optimised``: what happens to hidden covariance when it is optimised, by training.
 
 In the open space of cells, the best by hidden covariance of n draws is trained, for n from 1 to 10,000 and several
 independent streams of draws, without and with the gate of the sampler's own quantiles. Where its truth lies among
@@ -79,12 +79,12 @@ def _picked(seed: int) -> list[dict[str, Any]]:
     folder = Path("runs") / "queries"
     with (
         Journal(folder / f"optimised_{seed}", plain.identity) as journal,
-        Evaluator(plain.task(), 1) as evaluator,
+        Evaluator(plain.scorer(), 1) as evaluator,
         Progress(len(trials)) as progress,
     ):
         scores = answered(trials, {PROXIES: evaluator}, journal, progress)
     values = np.array([evaluation.scores[fitness].fitness for evaluation in scores])
-    with Evaluator(settings.task(), 1) as evaluator:  # the gate takes gradients: it looks at the best alone
+    with Evaluator(settings.scorer(), 1) as evaluator:  # the gate takes gradients: it looks at the best alone
         gate = Gate.of(evaluator, list(settings.statistics), space, seed, settings.given.gate)
         picked = []
         for n in SIZES:

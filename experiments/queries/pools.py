@@ -88,9 +88,9 @@ def scored(name: str, seed: int) -> tuple[Space[Any], Benchmark, dict[str, Evalu
     settings = make(composed("search", *overrides, f"run.dir={folder}"), SearchSettings)
     benchmark = settings.needed_truth()
     trials = [Trial(entry.architecture) for entry in benchmark.entries]
-    # what scores hang on: not the surrogate's own settings
+    # what scores depend on: not the surrogate's own settings
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
-    with Journal(folder, kept) as journal, Evaluator(settings.task()) as evaluator, Progress(len(trials)) as progress:
+    with Journal(folder, kept) as journal, Evaluator(settings.scorer()) as evaluator, Progress(len(trials)) as progress:
         found = answered(trials, {PROXIES: evaluator}, journal, progress)
     return settings.space, benchmark, {one.key: one for one in found}
 

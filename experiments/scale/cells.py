@@ -24,7 +24,7 @@ from experiments.guard import guarded
 from nas.core import seeds
 from nas.core.files import versions, write_json
 from nas.core.workers import one_thread
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.engine.journal import Journal
 from nas.engine.pools import SpacePool
 from nas.search.random import RandomSearch
@@ -55,8 +55,8 @@ def measure(cells: int = CELLS, rounds: int = ROUNDS) -> dict[str, Any]:
         times.setdefault(part, []).append((time.process_time() - begun) / cells * 1e3)
 
     with one_thread(), tempfile.TemporaryDirectory() as folder:
-        task = Task(space, probe, {"hidden_covariance": proxy}, 0)
-        task.together([space.sample(seeds.generator(0, "warm", i)) for i in range(size)])
+        scorer = Scorer(space, probe, {"hidden_covariance": proxy}, 0)
+        scorer.together([space.sample(seeds.generator(0, "warm", i)) for i in range(size)])
         for number in range(rounds):
             with timed("stream"):
                 rngs = [seeds.generator(number, "scale", i) for i in range(cells)]
@@ -83,12 +83,12 @@ def measure(cells: int = CELLS, rounds: int = ROUNDS) -> dict[str, Any]:
             with timed("score together"):
                 for records in together:
                     proxy.score_many(records)
-            answers = [answer for part in parts for answer in task.together(part)]
+            answers = [answer for part in parts for answer in scorer.together(part)]
             with Journal(Path(folder) / f"parts-{number}", {"round": number}) as journal, timed("journal"):
                 for answer, cell in zip(answers, drawn, strict=True):
                     journal.add(answer, cell)
             with Journal(Path(folder) / f"whole-{number}", {"round": number}) as journal, timed("all in"):
-                _whole(task, number, cells, journal)
+                _whole(scorer, number, cells, journal)
     found: dict[str, Any] = {"cells": cells, "rounds": rounds, "together": size}
     for name, of in (("least", min), ("median", median)):
         found[name] = {part: round(of(values), 4) for part, values in times.items()}
@@ -109,12 +109,12 @@ def _by_eigenvalues(record: Record) -> float | None:
     return float(-(eigenvalues.log() + 1 / eigenvalues).sum())
 
 
-def _whole(task: Task, seed: int, cells: int, journal: Journal) -> None:
+def _whole(scorer: Scorer, seed: int, cells: int, journal: Journal) -> None:
     """Draws, scores and writes cells as a random search with one worker does."""
-    searcher = RandomSearch(SpacePool(task.space), seed)
-    for _ in range(0, cells, task.size):
-        asked = searcher.ask(task.size, {"proxies": task.size})
-        for trial, answer in zip(asked, task.together([trial.architecture for trial in asked]), strict=True):
+    searcher = RandomSearch(SpacePool(scorer.space), seed)
+    for _ in range(0, cells, scorer.size):
+        asked = searcher.ask(scorer.size, {"proxies": scorer.size})
+        for trial, answer in zip(asked, scorer.together([trial.architecture for trial in asked]), strict=True):
             journal.add(answer, trial.architecture)
 
 

@@ -111,10 +111,10 @@ def _lines(folder: Path) -> int:
 def _rate(executor: Executor, overrides: Sequence[str], draws: int, size: int) -> float:
     """Returns seconds a draw, of those after the first ``_AHEAD`` chunks, by when all workers have begun."""
     settings = make(composed("screen", "benchmark=none", *overrides), ScreenSettings)
-    task = settings.task()
+    scorer = settings.scorer()
     chunks = [range(i, i + size) for i in range(0, draws + _AHEAD * size, size)]
     times = []
-    for _ in screened(task, chunks, executor):
+    for _ in screened(scorer, chunks, executor):
         times.append(time.monotonic())
     return (times[-1] - times[_AHEAD - 1]) / (len(times) - _AHEAD) / size
 

@@ -47,7 +47,7 @@ _BATCH = 16
 POOLS = ("all", "without its best")
 
 
-#: key -> keys and features of what is one edit away; it hangs on the space alone, and so is kept for all pools
+#: key -> keys and features of what is one edit away; it depends on the space alone, and so is kept for all pools
 _AROUND: dict[str, tuple[list[str], np.ndarray]] = {}
 
 

@@ -137,7 +137,7 @@ def summary(costs: Sequence[tuple[float, float]], at: Sequence[int]) -> dict[str
 
 def _evaluator(space: str) -> Evaluator:
     settings = make(composed("search", f"space={space}", "proxy=hidden_covariance", "benchmark=none"), SearchSettings)
-    return Evaluator(settings.task())
+    return Evaluator(settings.scorer())
 
 
 def _costs() -> list[dict[str, Any]]:

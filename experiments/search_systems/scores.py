@@ -102,11 +102,11 @@ def scored(name: str, probe: int, workers: int = 1) -> Scored:
     settings = make({**config, "proxies": {**asked, "zeronas": fitness}}, SearchSettings)
     benchmark = settings.needed_truth()
     trials = [Trial(member.architecture) for member in benchmark.members]
-    # what scores hang on: not the surrogate's own settings
+    # what scores depend on: not the surrogate's own settings
     kept = {key: value for key, value in settings.identity.items() if key != "searcher"}
     with (
         Journal(folder, kept) as journal,
-        Evaluator(settings.task(), workers) as evaluator,
+        Evaluator(settings.scorer(), workers) as evaluator,
         Progress(len(trials)) as progress,
     ):
         found = answered(trials, {PROXIES: evaluator}, journal, progress)

@@ -24,7 +24,7 @@ class System:
         given: which proxies the run has, the first being the fitness.
         views: whether a surrogate's views are scored beside them.
         budgets: where a search plans by its budget of truths: what it is run with, each a search of its own. With none,
-            what it has after n truths does not hang on how many follow, and one search tells of all.
+            what it has after n truths does not depend on how many follow, and one search tells of all.
         scored: share of the members that it may score, but at least two for each truth. R-MF-NAS scores as it searches,
             2,000 of 15,625 in its paper; all others are given every score.
     """

@@ -1,1 +1,1 @@
-"""The ground floor: what everything stands on, and what knows nothing of spaces, proxies or searches."""
+"""The lowest layer: used by every other package, and independent of spaces, proxies and searches."""

@@ -1,4 +1,4 @@
-"""A CSV file of the user's own, read strictly: what is wrong is told with the line and the reason."""
+"""A CSV file of the user's own, read strictly: an error names the line and the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many pieces of work over workers that may die: nothing is lost, nothing is answered twice, a killer is found out.
+"""Work spread over workers that may die: nothing is lost or answered twice, and what kills its worker is found.
 
 A ``Crew`` is the workers, wherever they run; ``dispatched`` hands them chunks. The chunk of a worker that died is done
 again by another one, which is harmless as an answer depends on its item alone. A chunk that killed twice is halved, so

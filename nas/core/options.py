@@ -1,4 +1,4 @@
-"""Options and settings: declared once as types, checked in one place, and told in one sentence.
+"""Options and settings: declared once as types, checked in one place, and refused in one sentence.
 
 A component (a proxy, a searcher) declares its options as the annotated parameters of its constructor under
 ``@validated``; a group of settings is a frozen dataclass that ``parse`` makes, or that calls ``validate`` on itself.

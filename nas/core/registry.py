@@ -1,4 +1,4 @@
-"""One generic registry: a name finds its class, an unknown name is told the nearest one, plug-ins add their own.
+"""One generic registry: classes by name, a suggestion for an unknown name, and the entries of plug-ins.
 
 Another package adds spaces, proxies, searchers or benchmarks by an entry point of the group ``zeronas``: a module that
 registers what it brings when it is imported, as zeronas's own modules do.

@@ -1,1 +1,1 @@
-"""The engine: what is asked and told, scoring, the journal, the loop."""
+"""The engine: trials and results, scoring, the journal, the loop of a search."""

@@ -25,7 +25,7 @@ from proxies.base import Needs, Proxy, Score
 from spaces.base import Space
 from spaces.record import Probe, Record, StackingProbe
 
-__all__ = ["Evaluator", "Task", "check"]
+__all__ = ["Evaluator", "Scorer", "check"]
 
 
 class _TimeOut(Exception):
@@ -33,8 +33,8 @@ class _TimeOut(Exception):
 
 
 @dataclass(frozen=True)
-class Task:
-    """All that a worker needs to score an architecture.
+class Scorer:
+    """Scores architectures; it holds all that a worker needs for it.
 
     Attributes:
         proxies: label -> proxy, the first is the fitness.
@@ -196,19 +196,21 @@ def _limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _check_limit(task: Task) -> None:
-    if task.timeout is None:
+def _check_limit(scorer: Scorer) -> None:
+    if scorer.timeout is None:
         return
     if not hasattr(signal, "setitimer"):
-        raise ZeronasError("executor.timeout needs the timer signals of Linux or macOS, which this system has not.")
+        raise ZeronasError(
+            "executor.timeout needs the timer signals of Linux or macOS, which this system does not have."
+        )
     if threading.current_thread() is not threading.main_thread():
         raise ZeronasError("executor.timeout works in the main thread only; score there, or set it to null.")
 
 
-def _scored(task: Task, architectures: Sequence[Any]) -> list[Evaluation]:
-    size = task.size
-    with one_thread() if task.runs_torch else nullcontext():
-        parts = [task.together(architectures[i : i + size]) for i in range(0, len(architectures), size)]
+def _scored(scorer: Scorer, architectures: Sequence[Any]) -> list[Evaluation]:
+    size = scorer.size
+    with one_thread() if scorer.runs_torch else nullcontext():
+        parts = [scorer.together(architectures[i : i + size]) for i in range(0, len(architectures), size)]
     return [evaluation for part in parts for evaluation in part]
 
 
@@ -223,14 +225,14 @@ class Evaluator:
         ZeronasError: ``executor`` is no whole number of 1 or more, or a time limit cannot be kept here.
     """
 
-    def __init__(self, task: Task, executor: Executor | int = 1, most: int | None = None) -> None:
+    def __init__(self, scorer: Scorer, executor: Executor | int = 1, most: int | None = None) -> None:
         executor = Executor.of(executor)
-        self.task = task
-        self.labels = tuple(task.proxies)
+        self.scorer = scorer
+        self.labels = tuple(scorer.proxies)
         self.workers = executor.workers
-        self._crew = executor.crew(partial(_scored, task), most)
+        self._crew = executor.crew(partial(_scored, scorer), most)
         if self._crew is None:
-            _check_limit(task)
+            _check_limit(scorer)
 
     def answer(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Evaluation]]:
         """Yields (place, scores) as they are made (see ``nas.engine.trials.Measure``).
@@ -241,15 +243,15 @@ class Evaluator:
             ZeronasError: no worker can be started (what was yielded before stands).
         """
         if self._crew is None:
-            for begin in range(0, len(trials), self.task.size):
-                part = [trial.architecture for trial in trials[begin : begin + self.task.size]]
-                yield from enumerate(_scored(self.task, part), begin)
+            for begin in range(0, len(trials), self.scorer.size):
+                part = [trial.architecture for trial in trials[begin : begin + self.scorer.size]]
+                yield from enumerate(_scored(self.scorer, part), begin)
             return
         # of a chunk: fewer messages and fuller passes, workers evenly busy
-        share = max(1, len(trials) // ((4 if self.task.size == 1 else 2) * self._crew.size))
-        size = min(max(16, self.task.size), share)
+        share = max(1, len(trials) // ((4 if self.scorer.size == 1 else 2) * self._crew.size))
+        size = min(max(16, self.scorer.size), share)
         architectures = [trial.architecture for trial in trials]
-        yield from dispatched(self._crew, architectures, size, self._lost, self.task.timeout)
+        yield from dispatched(self._crew, architectures, size, self._lost, self.scorer.timeout)
 
     def _lost(self, architecture: Any, reason: str) -> Evaluation:
         return Evaluation(architecture.key, {label: Score(None, reason) for label in self.labels}, 0.0)

@@ -1,4 +1,4 @@
-"""The trust region: what is unlike all that the sampler draws is not proposed.
+"""The trust region: architectures unlike anything that the sampler draws are not proposed.
 
 A proxy's agreement with the truth was measured on drawn architectures. Edit by edit, an optimiser leaves them far
 behind, to where nothing is known of the proxy. How unlike two architectures are, every space says by the L1 distance of

@@ -62,7 +62,7 @@ def answered(
     unknown: dict[TrialId, Evaluation] = {}
     for name in dict.fromkeys(trial.measure for trial in trials):
         if name not in measures:
-            raise ZeronasError(f"The search asks for {name}, which nothing here measures; a benchmark is needed.")
+            raise ZeronasError(f"The search asks for {name}, which this run cannot measure; give a benchmark.")
         measure = measures[name]
         missing: dict[TrialId, Trial] = {}
         places: list[int] = []
@@ -188,7 +188,7 @@ def _searched(
         results += told
         searcher.tell(told)
     raise ZeronasError(
-        f"Searcher '{searcher.name}' asked {_IDLE} times in a row for nothing but what it knew or cannot be known; "
+        f"Searcher '{searcher.name}' proposed nothing new that can be evaluated, {_IDLE} times in a row; "
         "what was computed is kept."
     )
 

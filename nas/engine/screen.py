@@ -1,8 +1,9 @@
 """Screening: very many draws of a space scored, in flat files whose size is that of the scores.
 
-A draw is a number: its random stream hangs on the seed and that number alone. So a worker draws what it scores, nothing
-but numbers travels, and an architecture is drawn again when somebody wants to see it. Of each draw 8 bytes a proxy and
-8 for its key are kept, in memory and on disk; what is finished is a line for each chunk, with its checksum.
+The number of a draw determines it: its random stream depends on the seed and that number alone. So workers draw the
+architectures that they score, and only numbers are sent; an architecture is drawn again when it is to be shown. Each
+draw takes 8 bytes for each proxy and 8 for its key, in memory and on disk. A finished chunk is recorded by a line with
+its checksum.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from nas.core.executors import Executor
 from nas.core.folders import claimed
 from nas.core.lines import LineFile, each_line, unsealed
 from nas.core.workers import TRANSIENT, one_thread
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from proxies.base import Score
 from spaces.base import Space
 
@@ -191,7 +192,7 @@ class Screen:
         self.close()
 
 
-def screened(task: Task, missing: Sequence[range], executor: Executor) -> Iterator[Chunk]:
+def screened(scorer: Scorer, missing: Sequence[range], executor: Executor) -> Iterator[Chunk]:
     """Yields chunks of draws as they are scored.
 
     A draw that ends its worker, again and again, or at once by its time or memory, is a failure with that reason.
@@ -199,7 +200,7 @@ def screened(task: Task, missing: Sequence[range], executor: Executor) -> Iterat
     Raises:
         ZeronasError: no worker can be started (what was yielded before stands).
     """
-    work = partial(_scored, task)
+    work = partial(_scored, scorer)
     crew = executor.crew(work, len(missing))
     if crew is None:
         for numbers in missing:
@@ -207,7 +208,7 @@ def screened(task: Task, missing: Sequence[range], executor: Executor) -> Iterat
         return
     with crew:
         deadly: list[range] = []
-        limit = None if task.timeout is None else task.timeout * CHUNK
+        limit = None if scorer.timeout is None else scorer.timeout * CHUNK
         for place, chunk in dispatched(crew, missing, 1, lambda numbers, reason: None, limit):
             if chunk is None:
                 deadly.append(missing[place])
@@ -215,7 +216,7 @@ def screened(task: Task, missing: Sequence[range], executor: Executor) -> Iterat
                 yield chunk
         for numbers in deadly:  # one by one, so that what kills is found
             ones = [range(i, i + 1) for i in numbers]
-            parts = sorted(dispatched(crew, ones, 1, _gone(task), task.timeout), key=lambda pair: pair[0])
+            parts = sorted(dispatched(crew, ones, 1, _gone(scorer), scorer.timeout), key=lambda pair: pair[0])
             failures = Counter[str]()
             for _, part in parts:
                 failures.update(part.failures)
@@ -223,8 +224,8 @@ def screened(task: Task, missing: Sequence[range], executor: Executor) -> Iterat
             yield Chunk(numbers, scores, keys, failures)
 
 
-def _scored(task: Task, wanted: Sequence[range]) -> list[Chunk]:
-    return [_memory_of(task).chunk(numbers) for numbers in wanted]
+def _scored(scorer: Scorer, wanted: Sequence[range]) -> list[Chunk]:
+    return [_memory_of(scorer).chunk(numbers) for numbers in wanted]
 
 
 class _Memory:
@@ -233,18 +234,18 @@ class _Memory:
     An architecture scores the same whatever stands beside it, so it makes no difference but in time.
     """
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
         self._known: dict[str, tuple[Score, ...]] = {}
 
     def chunk(self, numbers: range) -> Chunk:
         """Draws and scores."""
-        cells = [drawn(self.task.space, self.task.seed, number) for number in numbers]
+        cells = [drawn(self.scorer.space, self.scorer.seed, number) for number in numbers]
         new = [cell for cell in {cell.key: cell for cell in cells}.values() if cell.key not in self._known]
-        size = self.task.size
-        with one_thread() if self.task.runs_torch else nullcontext():
+        size = self.scorer.size
+        with one_thread() if self.scorer.runs_torch else nullcontext():
             for begin in range(0, len(new), size):
-                for one in self.task.together(new[begin : begin + size]):
+                for one in self.scorer.together(new[begin : begin + size]):
                     self._known[one.key] = tuple(one.scores.values())
         lists = [self._known[cell.key] for cell in cells]
         if len(self._known) > _KEPT:
@@ -259,18 +260,20 @@ class _Memory:
 _memory: _Memory | None = None
 
 
-def _memory_of(task: Task) -> _Memory:
-    """Returns the memory of a process, which is of one task."""
+def _memory_of(scorer: Scorer) -> _Memory:
+    """Returns the memory of a process, which is of one scorer."""
     global _memory
-    if _memory is None or _memory.task is not task:
-        _memory = _Memory(task)
+    if _memory is None or _memory.scorer is not scorer:
+        _memory = _Memory(scorer)
     return _memory
 
 
-def _gone(task: Task) -> Callable[[range, str], Chunk]:
+def _gone(scorer: Scorer) -> Callable[[range, str], Chunk]:
     def lost(numbers: range, reason: str) -> Chunk:
-        keys = np.array([fingerprint(drawn(task.space, task.seed, number).key) for number in numbers], dtype=np.uint64)
-        nothing = np.full((len(numbers), len(task.proxies)), math.nan)
+        keys = np.array(
+            [fingerprint(drawn(scorer.space, scorer.seed, number).key) for number in numbers], dtype=np.uint64
+        )
+        nothing = np.full((len(numbers), len(scorer.proxies)), math.nan)
         return Chunk(numbers, nothing, keys, Counter({reason: len(numbers)}))
 
     return lost

@@ -1,4 +1,4 @@
-"""The contract of every search: a searcher asks trials, a measure answers them, the searcher is told results.
+"""The contract of every search: a searcher proposes trials, a measure answers them, the searcher receives results.
 
 A trial is an architecture and what to measure of it: the proxies, or the truth, the latter at a share of the training
 protocol if wanted. Three things measure: the evaluator (proxies), a table and a training (truth). Each measure has a

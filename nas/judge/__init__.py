@@ -1,13 +1,13 @@
-"""Judgement: how close a ranking or a search came, and how far the truth itself can be trusted."""
+"""Judgement: how good a ranking or a search is, and how noisy the truth itself is."""
 
 from nas.judge.statistics import (
     Agreement,
     agreement,
     best_so_far,
     bootstrap,
-    interval,
     kendall,
     mean_and_error,
+    percentile_interval,
     random_regret,
     ranked_regret,
     recall_at_top,
@@ -21,9 +21,9 @@ __all__ = [
     "agreement",
     "best_so_far",
     "bootstrap",
-    "interval",
     "kendall",
     "mean_and_error",
+    "percentile_interval",
     "random_regret",
     "ranked_regret",
     "recall_at_top",

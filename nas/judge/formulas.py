@@ -1,4 +1,4 @@
-"""What a formula is worth on the architectures that it is designed on, and which formulas are rejected at once.
+"""How well a formula ranks the architectures that it is designed on, and which formulas are rejected at once.
 
 Rejected are formulas that a rank correlation cannot judge, or has judged before: the anomaly pruning of LPZero (Dong et
 al. 2024, arXiv 2410.04808), whose released code turns down scores that are zero, not finite or all the same. Here a

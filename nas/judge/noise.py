@@ -1,7 +1,7 @@
-"""How far a truth that was measured by training can be trusted: what trainings of the same architecture differ by.
+"""The noise of the truth: how much trainings of the same architecture differ.
 
 Everything here comes from the architectures that a benchmark trained more than once. Divergence is noise too: an
-architecture may train with one seed and diverge with another, and no standard deviation tells of that.
+architecture may train with one seed and diverge with another, which no standard deviation expresses.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Noise:
         covered = [deviations <= reach for deviations, reach in reaches if reach is not None]
         return float(np.concatenate(covered).mean()) if covered else None
 
-    def interval(
+    def standings(
         self, value: float, trainings: int = 1, member: bool = True, own: float | None = None
     ) -> tuple[Standing, Standing] | None:
         """Returns the standings of both ends of a 95% interval around the mean of so many trainings, the better first.

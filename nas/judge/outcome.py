@@ -1,4 +1,4 @@
-"""What a search came to: what it found, its regret beside that of simpler searches, and how its proxies ranked.
+"""The outcome of a search: its result, its regret beside that of simpler searches, and how well its proxies ranked.
 
 Functions of plain data: which architectures were scored, which truths were asked for, and a benchmark.
 """

@@ -48,7 +48,7 @@ _FEWEST = 20
 def half(key: str) -> str:
     """Returns "fitting" or "testing": the half of the benchmark that an architecture's key belongs to.
 
-    It hangs on the first hexadecimal digit of the key's SHA-256 (even or odd), so it needs no seed and never changes.
+    It depends on the first hexadecimal digit of the key's SHA-256 (even or odd), so it needs no seed and never changes.
     ``experiments.mini.pilot.even`` splits by the last bit: the two halves are different ones, and independent of each
     other.
     """
@@ -283,7 +283,7 @@ def _best(
 
 
 def _restrictions(table: Table, name: str, left: np.ndarray) -> list[Any]:
-    """Returns the conditions to try: the best 1, 2, .. values of a choice, every interval of levels of a number."""
+    """Returns the conditions to try: the best 1, 2, .. values of a choice, every range of levels of a number."""
     levels, counts = table.levels[name], table.counts[name][left]
     present = [i for i in range(len(levels)) if counts[:, i].sum() > 0]
     if table.specs[name].choices is not None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.core import seeds
-from nas.judge.statistics import interval, places, tied_last
+from nas.judge.statistics import percentile_interval, places, tied_last
 
 __all__ = ["LEAST", "BestN", "Point", "Selection", "oracle", "selection", "sizes"]
 
@@ -129,12 +129,12 @@ def selection(scores: Values, truth: Values, resamples: int, seed: int = 0) -> S
             Point(
                 n,
                 float(quantile),
-                interval(drawn[:, 0, at]),
+                percentile_interval(drawn[:, 0, at]),
                 mean,
-                (math.nan, math.nan) if math.isnan(mean) else interval(spread),
+                (math.nan, math.nan) if math.isnan(mean) else percentile_interval(spread),
                 best - mean,
                 max(0.0, float(1 - share)),
-                interval(np.maximum(0.0, 1 - drawn[:, 1, at])),
+                percentile_interval(np.maximum(0.0, 1 - drawn[:, 1, at])),
             )
         )
     peaks = [int(grid[_peak(curve)]) for curve in drawn[:, 0]]

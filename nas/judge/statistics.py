@@ -1,4 +1,4 @@
-"""How close we came: rank correlations with intervals, top-k recall, regret curves and their random baseline.
+"""Statistics of rankings and searches: rank correlations with intervals, top-k recall, regret and random search's.
 
 All proxy scores are "higher is better", and so is the ``truth`` given here (a loss with its sign turned).
 """
@@ -20,9 +20,9 @@ __all__ = [
     "agreement",
     "best_so_far",
     "bootstrap",
-    "interval",
     "kendall",
     "mean_and_error",
+    "percentile_interval",
     "places",
     "random_regret",
     "ranked_regret",
@@ -201,10 +201,12 @@ def bootstrap(
         rows: (n, columns), one row per architecture.
     """
     drawn = [statistics(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(resamples)]
-    return [interval(values) for values in zip(*drawn, strict=True)] or [interval([])] * len(statistics(rows))
+    if not drawn:
+        return [percentile_interval([])] * len(statistics(rows))
+    return [percentile_interval(values) for values in zip(*drawn, strict=True)]
 
 
-def interval(values: Numbers) -> tuple[float, float]:
+def percentile_interval(values: Numbers) -> tuple[float, float]:
     """Returns the 95% percentile interval of bootstrap values, NaN where none is finite."""
     finite = np.asarray(values)[np.isfinite(values)]
     if not len(finite):

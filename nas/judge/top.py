@@ -1,4 +1,4 @@
-"""What the few best by a proxy hold: a proxy that ranks a whole table better need not have the better top."""
+"""The truth of the few best by a proxy: one that ranks a whole table better need not have the better top."""
 
 from __future__ import annotations
 

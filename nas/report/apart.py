@@ -1,4 +1,4 @@
-"""What a report tells beside the truth that was searched by: the value that is reported, and what trainings cost.
+"""Beside the truth that a search optimised: the value that is only reported, and what the trainings cost.
 
 Only reports look at the reported value (``Benchmark.reported``), so it can neither lead a search nor be selected for.
 """
@@ -58,7 +58,7 @@ def kept_apart(benchmark: Benchmark | None, architecture: Any) -> dict[str, Any]
 
 
 def reported_lines(found: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[str]:
-    """Returns what the find is worth in the value that is reported, in one sentence; none where none is reported."""
+    """Returns how good the selected architecture is by the reported value, in one sentence; none without one."""
     apart = benchmark.get("reported")
     if apart is None:
         return []

@@ -55,7 +55,8 @@ def _grouped(
         identity = json.dumps([name, run["seed"]])
         if identity in seen:
             raise ZeronasError(
-                f"The run folders '{seen[identity]}' and '{run['folder']}' hold the same method and seed; give one."
+                f"The run folders '{seen[identity]}' and '{run['folder']}' hold the same method and "
+                "seed; name only one of them."
             )
         seen[identity] = run["folder"]
         methods.setdefault(name, []).append(run)
@@ -296,10 +297,10 @@ def _summary(results: Mapping[str, Any]) -> str:
     )
     return (
         f"# {len(results['runs'])} searches compared\n\n{parts}\n\n"
-        "found: true value of the architecture each search chose; best: the benchmark's best; regret: how much worse; "
-        "rank 1 is the best. s.e.: standard error over the seeds that found an architecture with a truth. "
-        "Regret of random search: its exact "
-        "expectation at the same number of queries on the same pool (their cost in trainings, rounded up).\n\n"
+        "*found* is the true value of the architecture that a search selected, *best* is the best of the benchmark, "
+        "and *regret* is the difference. Rank 1 is the best. The standard error (s.e.) is over the seeds that found an "
+        "architecture with a truth. The regret of random search is its exact expectation with the same number of "
+        "queries on the same pool (their cost in trainings, rounded up).\n\n"
         "Files: table.csv (one row a run), results.json. "
         f"Plots: {', '.join(results['plots']) or 'none, no run has a truth'}.\n"
     )
@@ -331,8 +332,8 @@ def _plots(folder: Path, methods: Mapping[str, Sequence[Mapping[str, Any]]], res
             at, values = [value for _, value in random], [i for i, _ in random]
             ax.scatter(at, values, marker="|", s=500, color="#555555", label="random search (expected)")
             ax.legend(fontsize=8, loc="lower right", markerscale=0.5)
-        ax.set_xlabel(f"regret of the find ({unit}); dots: seeds, diamond: mean and s.e.")
-        figure.suptitle(f"{benchmark}: searched against the benchmark's best", fontsize=11)
+        ax.set_xlabel(f"regret of the result ({unit}); dots: seeds, diamond: mean and s.e.")
+        figure.suptitle(f"{benchmark}: results of searches, against the best of the benchmark", fontsize=11)
         made.append(plots.save(figure, path).name)
         curves = {n: m["curve"] for n, m in shown if "curve" in m}
         if curves:

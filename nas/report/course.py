@@ -108,16 +108,16 @@ def course_section(results: Mapping[str, Any]) -> list[str]:
         if results["pool"] == "space" and not found["why"]:
             out += [
                 "",
-                f"Of the {results['evaluations']:,} architectures drawn these are the ones that "
-                f"{results['benchmark']['name']} holds, too: rather those that are drawn often than a fair sample.",
+                f"The curve is over those of the {results['evaluations']:,} drawn architectures that "
+                f"{results['benchmark']['name']} holds. Architectures that are drawn often are over-represented.",
             ]
         return out
     out = ["", "## Truth as the search went on", ""]
     if found["why"]:
-        return [*out, f"Nothing can be said of the truth against how strongly the proxy selects: {found['why']}."]
+        return [*out, f"The truth over the course of the search is unknown: {found['why']}."]
     name, here = results["benchmark"]["name"], sum(one["asked"] for one in found["known"])
     asked = (
-        f", of {here:,} only because the search asked for it: chosen as they are, the *known* below leave them out"
+        f", {here:,} of which the search asked for; these were selected, so the column *known* leaves them out"
         if here
         else ""
     )

@@ -174,15 +174,15 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         f"Formula: `{results['formula']}`",
         "",
         f"Truth: {results['metric']}{'; ' + results['caveat'] if results['caveat'] else ''}. Formulas were found and "
-        "chosen on *design*: architectures of one half of the table, by key hash. *reported* is the other half, which "
-        "nothing was chosen on; further tables are of the space's other benchmarks, without what was designed on.",
+        "chosen on *design*, one half of the table by key hash. *reported* is the other half, on which nothing was "
+        "chosen. Further tables are the space's other benchmarks, without the architectures of the design half.",
         "",
         *markdown_table(header, rows),
         "",
-        "Kendall's tau, ties of the scores broken at random (its expectation); what a proxy failed on is tied last in "
-        "the scores, what diverged in training is tied last in the truth. Brackets: 95% bootstrap intervals over "
-        "architectures. On *design* the formulas are the best of many, so their tau there, interval included, is too "
-        "high: the difference to *reported* shows by how much.",
+        "The figures are Kendall's tau, in expectation over the order of tied scores. Failed scores are tied last in "
+        "the scores, and diverged trainings are tied last in the truth. Brackets are 95% bootstrap intervals over "
+        "architectures. On *design* the formulas are the best of many, so their tau and its interval are too high "
+        "there; the difference from *reported* shows by how much.",
         "",
     ]
     if strongest is not None:

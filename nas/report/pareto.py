@@ -97,8 +97,8 @@ def pareto_lines(results: Mapping[str, Any]) -> list[str]:
         return []
     aims = ", ".join(f"{label} ({better})" for label, better in found["objectives"].items())
     lines = [
-        f"front: the archive holds {found['size']:,} of the {results['evaluations']:,} scored, those that no other "
-        f"dominates in {aims or 'any objective'}"
+        f"front: {found['size']:,} of the {results['evaluations']:,} scored architectures are non-dominated in "
+        f"{aims or 'any objective'}"
     ]
     quality = found["quality"]
     if quality is None or not found["size"]:

@@ -1,4 +1,4 @@
-"""How a report tells of the truths that a search asked for: how many, at which share of the protocol, at what cost."""
+"""The truth queries of a search in its report: how many, at which share of the protocol, at what cost."""
 
 from __future__ import annotations
 

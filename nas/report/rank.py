@@ -298,8 +298,8 @@ def noise_line(results: Mapping[str, Any]) -> str:
     whole = ""
     if again["diverged"]:
         whole = (
-            f"; {again['diverged']:,} of the {again['repeated']:,} diverged under another seed, and with those tied "
-            f"last it is {again['tau_all']:.3f}"
+            f"; {again['diverged']:,} of the {again['repeated']:,} diverged with another seed, and with these tied "
+            f"last the tau is {again['tau_all']:.3f}"
         )
     mean = ""
     if found["trainings"] > 1:
@@ -307,8 +307,8 @@ def noise_line(results: Mapping[str, Any]) -> str:
     return (
         f"retest agreement: tau {again['tau']:.3f} between two trainings of the same architectures "
         f"({again['architectures']:,} of {again['repeated']:,} repeated ones{whole}); a noiseless predictor would "
-        f"reach tau {found['ceiling']:.3f} with one training{mean} if trainings were bivariate normal; one training's "
-        f"standard deviation is {number(found['standard_deviation'])} {found['unit']}{table}"
+        f"reach tau {found['ceiling']:.3f} with one training{mean} if trainings were bivariate normal; the standard "
+        f"deviation of one training is {number(found['standard_deviation'])} {found['unit']}{table}"
     )
 
 
@@ -353,11 +353,11 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
         "",
         f"{members_line(results)}.",
         "",
-        "tau and rho are positive where a higher score goes with a better truth. They are over all architectures: what "
-        "a proxy failed on is tied last in its scores, what diverged in training is tied last in the truth. *Valid "
-        "pairs* are the architectures with both, as published figures have them; *common* are those with a truth that "
-        "every proxy scored. Brackets: 95% bootstrap intervals over architectures. Time: one core, the score and the "
-        "pass that all proxies of this run share.",
+        "tau and rho are positive where a higher score goes with a better truth. They are over all architectures: "
+        "failed scores are tied last in the scores, and diverged trainings are tied last in the truth. *Valid pairs* "
+        "leaves both out, as most publications do. *Common* has the architectures with a truth that every proxy "
+        "scored. Brackets are 95% bootstrap intervals over architectures. The time is that of one core, for the "
+        "score and the pass that all proxies of this run share.",
         "",
         *markdown_table(*_table(results)),
         "",
@@ -370,7 +370,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
     seconds, made = results["seconds"], results["versions"]
     out += [
         "",
-        f"Scoring took {seconds['scoring']:.1f} s of wall time, added up over the evaluations ({seconds['wall']:.1f} s "
+        f"Scoring took {seconds['scoring']:.1f} s of wall time, summed over the evaluations ({seconds['wall']:.1f} s "
         "this session); made by " + ", ".join(f"{name} {version}" for name, version in made.items()) + ".",
     ]
     return out

@@ -11,8 +11,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from nas.core.errors import printable
-from nas.core.files import number as show
-from nas.core.files import write_csv, write_json, write_text
+from nas.core.files import number, write_csv, write_json, write_text
 from nas.judge import random_regret
 from nas.judge.reduction import PICKS, Fit, Step
 from nas.report.plots import COLOURS, save
@@ -76,16 +75,19 @@ def answer(results: Mapping[str, Any], fitted: Fit) -> list[str]:
     result, whole = results["testing"]["implied"], results["testing"]["implied"]["whole"]
     reduced = result["reduced"]
     if reduced is None:
-        return [*lines, f"On the other half ({halves['testing']:,} architectures) it keeps none: it cannot be judged."]
+        return [
+            *lines,
+            f"It keeps none of the other half ({halves['testing']:,} architectures), so it cannot be judged.",
+        ]
     lines.append(
         f"On the other half ({halves['testing']:,} architectures, not looked at before) it keeps {reduced['n']:,} "
         f"({reduced['n'] / whole['n']:.1%}), {_part(result['top_tenth'])} of the top 10% and "
         f"{_part(result['top_quarter'])} of the top quarter."
     )
     lines.append(
-        f"There the mean goes from {show(whole['mean'])} to {show(reduced['mean'])} {unit} "
-        f"({show(result['gain'], 3)} ± {show(result['gain_error'], 2)} better); the expected best of 5 random picks "
-        f"from {show(whole['best_of'][5])} to {show(reduced['best_of'][5])}."
+        f"There the mean goes from {number(whole['mean'])} to {number(reduced['mean'])} {unit} "
+        f"({number(result['gain'], 3)} ± {number(result['gain_error'], 2)} better); the expected best of 5 random "
+        f"picks from {number(whole['best_of'][5])} to {number(reduced['best_of'][5])}."
     )
     if "implied" in results["members"]:
         sizes = results["members"]
@@ -105,7 +107,7 @@ def _refusal(fitted: Fit, unit: str) -> list[str]:
         return []
     return [
         f"The nearest {'further ' * bool(fitted.steps)}restriction, {_says(step.feature, step.condition)} "
-        f"(gain {show(step.gain, 3)} {unit}), was refused: {step.refused}."
+        f"(gain {number(step.gain, 3)} {unit}), was refused: {step.refused}."
     ]
 
 
@@ -155,7 +157,7 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
         lines += [line, ""]
     if results["reduction"]:
         said = "; ".join(_says(*item) for item in results["reduction"].items())
-        lines += [f"All of this inside the reduction in force: {said}. reduction.yaml holds both together.", ""]
+        lines += [f"The analysis is inside the reduction in force: {said}. reduction.yaml combines both.", ""]
     lines += [f"Truth: {benchmark.metric}, {unit}, {better} is better. Effects and gains: + is better.", ""]
     if results["whole_rule"]:
         lines += [
@@ -185,8 +187,10 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
         lines += [f"## {title}", "", *_outcome_table(results, key, unit)]
     if "paper" in results["rules"]:
         lines += [
-            "The paper's rule (" + "; ".join(_says(*item) for item in results["rules"]["paper"].items()) + ") was read "
-            "off the whole table by its authors, so for it neither table is unseen.",
+            "The paper's rule ("
+            + "; ".join(_says(*item) for item in results["rules"]["paper"].items())
+            + ") was chosen "
+            "by its authors on the whole table, so neither half is unseen for it.",
             "",
         ]
     lines += ["## Features, on the fitting half", ""]
@@ -196,7 +200,7 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
     )
     lines += [
         "",
-        f"All {fitted.members:,}: mean {show(benchmark.sign * fitted.mean)}, sd {show(fitted.sd)} {unit}. "
+        f"All {fitted.members:,}: mean {number(benchmark.sign * fitted.mean)}, sd {number(fitted.sd)} {unit}. "
         "Features of layers count every layer once; their standard errors take an architecture's layers as one cluster "
         "and their tests take an architecture as one observation. Numbers with many values are binned at their "
         "quartiles. Residual: the effect within the cells of the features in the rule (without the feature itself), so "
@@ -209,7 +213,7 @@ def _summary(results: Mapping[str, Any], fitted: Fit, benchmark: Benchmark) -> s
 
 def _step_row(step: Step, verdict: str) -> list[str]:
     counts = f"{step.before:,} to {step.after:,}"
-    gain = [f"+{show(step.gain, 3)}", f"+{step.gain_in_sd:.2f}", f"{step.p_holm:.2g}"]
+    gain = [f"+{number(step.gain, 3)}", f"+{step.gain_in_sd:.2f}", f"{step.p_holm:.2g}"]
     return [_says(step.feature, step.condition), *gain, counts, verdict]
 
 
@@ -232,8 +236,8 @@ def _outcome_table(results: Mapping[str, Any], key: str, unit: str) -> list[str]
 
 
 def _spread_row(label: str, spread: Mapping[str, Any], tops: Sequence[str]) -> list[str]:
-    numbers = [show(spread[key]) for key in ("mean", "sd", "min", "median", "max")]
-    return [label, f"{spread['n']:,}", *numbers, *(show(v) for v in spread["best_of"].values()), *tops]
+    numbers = [number(spread[key]) for key in ("mean", "sd", "min", "median", "max")]
+    return [label, f"{spread['n']:,}", *numbers, *(number(v) for v in spread["best_of"].values()), *tops]
 
 
 def _feature_table(fitted: Fit, sign: float) -> list[list[str]]:
@@ -242,8 +246,8 @@ def _feature_table(fitted: Fit, sign: float) -> list[list[str]]:
         mark = " (in the rule)" if e.name in fitted.conditions else ""
         for i, x in enumerate(e.levels):
             first = [f"{e.name}{mark}", f"{e.p_holm:.2g}", f"{e.residual_p_holm:.2g}"] if i == 0 else ["", "", ""]
-            measured = [f"{show(sign * x.mean)} ± {show(x.error, 2)}", show(x.sd, 3), _signed(x.effect)]
-            residual = f"{_signed(x.residual)} ± {show(x.residual_error, 2)}"
+            measured = [f"{number(sign * x.mean)} ± {number(x.error, 2)}", number(x.sd, 3), _signed(x.effect)]
+            residual = f"{_signed(x.residual)} ± {number(x.residual_error, 2)}"
             rows.append([first[0], str(x.level), f"{x.n:,}", *measured, residual, *first[1:]])
     return rows
 

@@ -1,4 +1,4 @@
-"""What a tau does not tell: how much of it ties make, how much size makes, what is at the top, and what is possible."""
+"""What tau alone does not show: the influence of ties and of size, the truth of the top, and what is attainable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["facts", "learn", "lines", "lot", "reference_line", "section", "table
 #: a cell of a proxy, from its part of results.json
 Cell = Callable[[Mapping[str, Any]], str]
 
-_LOT = "(by lot)"
+_LOT = "(at random)"
 
 
 def facts(ranking: Ranking) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def lines(results: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
 
 
 def table(results: Mapping[str, Any], labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Returns header and rows with intervals, a row a proxy, the last one by lot.
+    """Returns header and rows with intervals, a row a proxy, the last one at random.
 
     Args:
         labels: in the order of the rows.
@@ -171,18 +171,18 @@ def section(results: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
         "",
         "## Ties, size, and the ten best",
         "",
-        "All of it is over the same architectures as tau above, with what failed and what diverged tied last. *Ties "
-        "broken*: the expectation of tau once ties of the scores are broken at random; tau itself (tau-b) flatters "
-        "scores that are coarse. *Like size*: the same among the "
+        "These figures are over the same architectures as tau above, with failures and divergences tied last. *Ties "
+        "broken*: the expected tau when tied scores are ordered at random; tau itself (tau-b) flatters coarse scores. "
+        "*Like size*: the same among the "
         f"{_pairs(results):,} pairs whose parameters differ by at most {SHARE:.0%} of the larger (the 10%-PW tau of "
-        "NSC, arXiv 2609.23087). *Given size*: Kendall's partial tau given parameters and FLOPs; it may be above 0 (by "
-        ".1 where tau with both is .5) though nothing but size connects score and truth. Brackets: 95% intervals over "
-        "architectures, by bootstrap for ties broken, by jackknife for the two of size.",
+        "NSC, arXiv 2609.23087). *Given size*: Kendall's partial tau given parameters and FLOPs; it can be above 0 (by "
+        ".1 where tau with both is .5) even if score and truth are related through size alone. Brackets: 95% intervals "
+        "over architectures, by bootstrap for *ties broken* and by jackknife for the other two.",
         "",
-        f"Of the {_taken(results)} best by the proxy (by lot where they tie, in expectation): the true rank of the "
-        f"truly best, the median of their true ranks, and the regret of the best ({results['noise']['unit']}); those "
-        "that diverged are last. *By lot* is as many at random. Few architectures decide here; the next section has "
-        "intervals.",
+        f"The last columns are about the {_taken(results)} best by the proxy, in expectation over the order of ties: "
+        f"the best of their true ranks, the median of their true ranks, and the regret of the best "
+        f"({results['noise']['unit']}). Diverged trainings have the last rank. *At random* is the expectation for as "
+        "many random architectures. A few architectures decide these figures; the next section has intervals.",
         "",
         *markdown_table(*table(results, labels)),
         *(["", *undefined] if undefined else []),

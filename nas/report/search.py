@@ -194,7 +194,7 @@ def _describe(
     if benchmark is not None and entry is not None:
         trained_here = entry.key not in benchmark.by_key
         standing = benchmark.place(entry)
-        around = Noise(benchmark).interval(entry.value, len(entry.runs), member=not trained_here)
+        around = Noise(benchmark).standings(entry.value, len(entry.runs), member=not trained_here)
         reachable = _reachable(settings, benchmark, entry, pool)
     return {
         "key": chosen.architecture.key,
@@ -324,8 +324,8 @@ def summary(results: dict[str, Any]) -> str:
         ]
         lines += ["", *markdown_table(header, rows), ""]
         lines += [
-            f"Over the architectures of {results['benchmark']['name']} that the search scored; what it trained itself "
-            "is left out, since that was chosen by its score."
+            f"The correlations are over the architectures of {results['benchmark']['name']} that the search scored. "
+            "Those that it trained itself are left out, because they were selected by their score."
         ]
     if results["queries"]:
         lines += ["", *query_table(results)]
@@ -362,8 +362,8 @@ def answer(results: dict[str, Any]) -> list[str]:
     lines.append(f"evaluated: {results['evaluations']:,} distinct architectures{unscored}; failures: {failures}")
     training = f", {seconds['truth']:.1f} of it for the truth" if seconds["truth"] else ""
     lines.append(
-        f"seconds: {seconds['wall']:.1f} this session{training}; scoring took {seconds['scoring']:.1f} in all, added "
-        "up over the evaluations"
+        f"seconds: {seconds['wall']:.1f} this session{training}; scoring took {seconds['scoring']:.1f} in total, "
+        "summed over the evaluations"
     )
     return lines
 
@@ -392,13 +392,13 @@ def _limit_lines(results: dict[str, Any]) -> list[str]:
             f"{name} {number(one['lower'], 3)} to {number(one['upper'], 3)}" for name, one in gate["statistics"].items()
         )
         lines.append(
-            f"gate: {gate['refused']:,} of {results['evaluations']:,} scored are outside its bounds, and "
-            f"{gate['outside']:,} of the {gate['draws']:,} draws that they were taken from: {bounds}"
+            f"gate: {gate['refused']:,} of {results['evaluations']:,} scored architectures were rejected; of the "
+            f"{gate['draws']:,} random draws that set the bounds, {gate['outside']:,} are outside: {bounds}"
         )
     if region is not None:
         lines.append(
-            f"region: {region['turned_away']:,} proposals were turned away, being further than "
-            f"{number(region['reach'])} from the sampler's architectures (L1 distance of features to the fifth nearest "
+            f"region: {region['turned_away']:,} proposals were rejected as too unlike random architectures: "
+            f"further than {number(region['reach'])} from them (L1 distance of features to the fifth nearest "
             f"of {region['draws']:,} draws, or to a known one); {100 * region['held']:.1f}% of the draws are inside"
         )
     return lines
@@ -424,8 +424,8 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
     if reachable is not None and reachable["key"] != benchmark["best"]["key"]:
         how = "drawn by this search" if reachable["draws"] else "returned by this search"
         lines.append(
-            f"reachable: the best of {benchmark['name']} that could be {how} is {number(reachable['value'], 5)}; "
-            f"regret against it {number(reachable['regret'])} {unit}"
+            f"reachable: the best architecture of {benchmark['name']} that could be {how} has "
+            f"{number(reachable['value'], 5)}; the regret against it is {number(reachable['regret'])} {unit}"
         )
     if chosen["noise"]:
         high, low = chosen["noise"]["best"], chosen["noise"]["worst"]
@@ -437,8 +437,9 @@ def _truth_lines(results: dict[str, Any], chosen: dict[str, Any], benchmark: dic
         )
         if known > 1:
             lines.append(
-                f"selection: this is the best of {known} noisy values, so it is likely better than its architecture is "
-                "(winner's curse), and the interval does not know of it; a training with another seed would tell"
+                f"selection: this is the best of {known} noisy values, so the architecture is probably worse than its "
+                "value (winner's curse); the interval does not account for that, but a training with another seed "
+                "would show it"
             )
     return lines + _query_lines(results, benchmark)
 

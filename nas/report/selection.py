@@ -90,21 +90,22 @@ def curve_sections(found: Mapping[str, Any], labels: Sequence[str], unit: str) -
     """Returns the section of summary.md: what it is, then a table a proxy."""
     out = ["", "## Truth against how strongly the proxy selects", ""]
     if found["why"]:
-        return [*out, f"Nothing can be said: {found['why']}."]
+        return [*out, f"There is no curve: {found['why']}."]
     diverged = found["diverged"]
     counted = (
-        f" {diverged:,} of them diverged: they are tied last in the percentile, are left out of the mean truth and the "
-        "regret, and *diverged* is the chance to select one."
+        f" The trainings of {diverged:,} diverged. They are tied last in the percentile and left out of the mean truth "
+        "and the regret; *diverged* is the probability that the pick is one of them."
         if diverged
         else ""
     )
     out.append(
-        "If the proxy picks the best of n architectures drawn at random, how good is its pick? Expected over all "
-        f"subsets of n of {found['pairs']:,} architectures, exactly; ties are decided by lot, failed scores "
-        f"are tied last.{counted} n = 1 is random search; *by truth* is what a perfect proxy would pick. Brackets: 95% "
-        "bootstrap intervals over architectures; where n is near their number, few architectures decide. *Best n*: "
-        "where the expected percentile is highest (HedgeTune, arXiv 2506.19248); selecting harder than that picks "
-        f'worse. "More than {found["pairs"]:,}": it still rises at the largest n that these architectures tell of.'
+        "If the proxy picks the best of n random architectures, how good is its pick? The values are exact "
+        f"expectations over all subsets of n of the {found['pairs']:,} architectures. Ties are broken at random, "
+        f"and failed scores are tied last.{counted} n = 1 is random search, and *by truth* is the pick of a perfect "
+        "proxy. Brackets are 95% bootstrap intervals over architectures; where n is near their number, a few "
+        "architectures decide. *Best n* is where the expected percentile is highest (HedgeTune, arXiv 2506.19248): "
+        f'with more candidates the pick gets worse. "More than {found["pairs"]:,}" means that it still rises at the '
+        "largest n of this table."
     )
     header = ["n", "percentile [95%]", "by truth", f"truth ({unit}) [95%]", "regret"]
     header += ["diverged [95%]"] if diverged else []

@@ -1,4 +1,4 @@
-"""A run that another process works on, told from its folder, which is only read, whatever is half written in it."""
+"""The progress of a run of another process, read from its folder alone, in which files may be half written."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Watched:
         started = self._started
         command = "" if started is None else f"zeronas {started.command}, "
         if self._finished:
-            return f"{command}finished; summary.md and report.html in it hold the answer"
+            return f"{command}finished; the result is in summary.md and report.html"
         if started is None:
             return "not finished"
         if self.ended:

@@ -146,8 +146,8 @@ class Searcher(ABC):
         for name, value in (("fidelity", fidelity), ("together", together)):
             if of == "proxies" and value != 1:
                 raise ZeronasError(
-                    f"Searcher '{self.name}' has {name}={value:g}, which is of truths, but its fitness is a proxy's; "
-                    "of=truth makes it the truth."
+                    f"Searcher '{self.name}' has {name}={value:g}, which concerns truths, but it searches by a proxy; "
+                    "use of=truth to search by the truth."
                 )
         self.asks_truth, self.fidelity, self.together = of == "truth", fidelity, together
         self.measure = TRUTH if of == "truth" else PROXIES

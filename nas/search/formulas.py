@@ -5,7 +5,7 @@ genetic programming, Montana 1995). The loop is generational: elites stay, all o
 generation's random stream derives from (seed, generation), so a run that is resumed goes the same way.
 
 deap (1.4.4), the library for this, was tried first. Its generator ends in an error at a kind without leaves (numbers
-for each tensor have none), its crossover picks among kinds in an order that hangs on memory addresses, so that one
+for each tensor have none), its crossover picks among kinds in an order that depends on memory addresses, so that one
 seed gives another result in another process, it draws from Python's global generator, and it evaluates by ``eval``.
 """
 

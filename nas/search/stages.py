@@ -1,4 +1,4 @@
-"""Searches in stages: what one proposes, the next takes up (see ``nas.search.funnel`` for a last one)."""
+"""Searches in stages: each continues with the proposals of the one before (for a last one: ``nas.search.funnel``)."""
 
 from __future__ import annotations
 

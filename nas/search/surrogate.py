@@ -1,4 +1,4 @@
-"""Surrogates: what a few truths say of many candidates, from cheap views of them untrained and their features.
+"""Surrogates: predict the truth of many candidates from a few truths, by features and cheap views of them untrained.
 
 A candidate is a row: the proxy, the views (further proxies of the same pass), the features of its graph or
 configuration. The Gaussian process has a fixed kernel (its Matern parts are scikit-learn's): with 10 to 100 truths,

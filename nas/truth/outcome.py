@@ -1,4 +1,4 @@
-"""What a run came to, as plain rows: what was scored, and which truths were asked for, each in its order."""
+"""The outcome of a run as plain rows: the architectures scored, and the truths asked for, each in its order."""
 
 from __future__ import annotations
 

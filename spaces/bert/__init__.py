@@ -5,7 +5,7 @@ The torch module is in ``spaces.bert.module``; nothing imported here needs torch
 
 from spaces.bert.config import BertConfig, Layer, parse_config
 from spaces.bert.counts import count
-from spaces.bert.readings import READINGS, LayerPlan, Plan, plan
+from spaces.bert.readings import READINGS, EncoderPlan, LayerPlan, plan
 from spaces.bert.sampler import published_sample
 from spaces.bert.space import BertSpace
 
@@ -13,9 +13,9 @@ __all__ = [
     "READINGS",
     "BertConfig",
     "BertSpace",
+    "EncoderPlan",
     "Layer",
     "LayerPlan",
-    "Plan",
     "count",
     "parse_config",
     "plan",

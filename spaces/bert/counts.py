@@ -1,6 +1,6 @@
 """Parameters, FLOPs, depth and width of a BERT encoder, in closed form from its plan.
 
-The parameters of the ``released`` reading equal the "Number of Parameters" that Serianni & Kalita (ACL 2023) released
+The parameters of the ``scored`` reading equal the "Number of Parameters" that Serianni & Kalita (ACL 2023) released
 for all 500 members of their benchmark.
 """
 
@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from spaces.base import Counts
 from spaces.bert.config import BertConfig
-from spaces.bert.readings import EMBEDDING_SIZE, POSITIONS, VOCABULARY, LayerPlan, Plan, plan
+from spaces.bert.readings import EMBEDDING_SIZE, POSITIONS, VOCABULARY, EncoderPlan, LayerPlan, plan
 
 __all__ = ["count", "depth", "embedding_parameters", "encoder_parameters", "flops_per_token", "width"]
 
@@ -27,20 +27,20 @@ def count(config: BertConfig, reading: str = "stated", vocabulary: int = VOCABUL
     return Counts(parameters, flops_per_token(planned, sequence), depth(planned), width(planned))
 
 
-def embedding_parameters(planned: Plan, vocabulary: int = VOCABULARY) -> int:
+def embedding_parameters(planned: EncoderPlan, vocabulary: int = VOCABULARY) -> int:
     """Returns the scalars of the three tables, their LayerNorm and the Linear to the hidden size, if there is one."""
     e, h = EMBEDDING_SIZE, planned.hidden_size
     tables = (vocabulary + POSITIONS + 2) * e
     return tables + _norm(e) + (_linear(e, h) if h != e else 0)
 
 
-def encoder_parameters(planned: Plan) -> int:
+def encoder_parameters(planned: EncoderPlan) -> int:
     """Returns the scalars of the encoder layers alone, that is without anything of the embeddings."""
     h = planned.hidden_size
     return sum(_operation_parameters(layer, h) + _feed_forward_parameters(layer, h) for layer in planned.layers)
 
 
-def flops_per_token(planned: Plan, sequence: int = 128) -> int:
+def flops_per_token(planned: EncoderPlan, sequence: int = 128) -> int:
     """Returns the floating-point operations of one forward pass per token, for examples of ``sequence`` tokens.
 
     Twice the multiply-accumulates of every Linear, convolution and attention product; a real two-dimensional transform
@@ -54,7 +54,7 @@ def flops_per_token(planned: Plan, sequence: int = 128) -> int:
     return total
 
 
-def depth(planned: Plan) -> int:
+def depth(planned: EncoderPlan) -> int:
     """Returns the parametrised or non-linear operations on the longest path from a token to the output.
 
     Each table, Linear, convolution (depthwise and pointwise are two), softmax, activation and LayerNorm counts one;
@@ -65,7 +65,7 @@ def depth(planned: Plan) -> int:
     return embeddings + sum(on_path[layer.operation] + 2 * len(layer.feed_forward) + 2 for layer in planned.layers)
 
 
-def width(planned: Plan) -> int:
+def width(planned: EncoderPlan) -> int:
     """Returns the length of the widest vector that one token has: an embedding, a hidden or a feed-forward vector."""
     return max(EMBEDDING_SIZE, planned.hidden_size, *(w for layer in planned.layers for w in layer.feed_forward))
 

@@ -13,7 +13,7 @@ from nas.core import seeds
 from spaces.bert.config import BertConfig
 from spaces.bert.network import EncoderNetwork
 from spaces.bert.protocol import BertProtocol
-from spaces.bert.readings import EMBEDDING_SIZE, Plan, plan
+from spaces.bert.readings import EMBEDDING_SIZE, EncoderPlan, plan
 from spaces.language_model import LanguageModel, Text, adaptive_softmax
 from spaces.protocol import MASK, PAD
 
@@ -81,7 +81,7 @@ class MaskedModel(LanguageModel):
         return self.softmax(self.transform(picked), torch.from_numpy(targets).to(device))
 
 
-def scaled(made: Plan, divisor: int) -> Plan:
+def scaled(made: EncoderPlan, divisor: int) -> EncoderPlan:
     """Returns the plan with hidden, head and feed-forward sizes divided; operations, heads and kernels stay."""
     layers = [
         dataclasses.replace(
@@ -91,4 +91,4 @@ def scaled(made: Plan, divisor: int) -> Plan:
         )
         for layer in made.layers
     ]
-    return Plan(made.hidden_size // divisor, tuple(layers))
+    return EncoderPlan(made.hidden_size // divisor, tuple(layers))

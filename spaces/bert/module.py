@@ -21,16 +21,16 @@ from torch.nn import functional as F
 
 from nas.core.errors import ZeronasError
 from spaces.bert.config import BertConfig
-from spaces.bert.readings import EMBEDDING_SIZE, POSITIONS, VOCABULARY, LayerPlan, Plan, plan
+from spaces.bert.readings import EMBEDDING_SIZE, POSITIONS, VOCABULARY, EncoderPlan, LayerPlan, plan
 
-__all__ = ["BertEncoder", "Tap", "build", "dct"]
+__all__ = ["BertEncoder", "Listener", "build", "dct"]
 
 _DROPOUT = 0.1
 _NORM_EPS = 1e-12
 _INIT_STD = 0.02
 
 
-class Tap(Protocol):
+class Listener(Protocol):
     """Receives named intermediate tensors; layers count from 0, and the embedding's layer is -1.
 
     ======================  =================  ==================================================================
@@ -55,7 +55,7 @@ class Tap(Protocol):
     def __call__(self, name: str, layer: int, tensor: Tensor, /) -> Any: ...
 
 
-_LayerTap = Callable[[str, Tensor], Any]  # a tap that already knows its layer
+_LayerListener = Callable[[str, Tensor], Any]  # a listener that already knows its layer
 
 
 def build(
@@ -82,7 +82,9 @@ class BertEncoder(nn.Module):
             table weights are N(0, 0.02), biases 0, LayerNorms 1 and 0, and row 0 of the word table (padding) is 0.
     """
 
-    def __init__(self, plan: Plan, vocabulary: int = VOCABULARY, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, plan: EncoderPlan, vocabulary: int = VOCABULARY, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         self.plan = plan
         with torch.random.fork_rng(devices=[]):  # torch's default initialisation must not advance its global generator
@@ -108,8 +110,8 @@ class BertEncoder(nn.Module):
                 module.bias.zero_()
 
     @torch.no_grad()
-    def initialise_as_released(self, generator: torch.Generator) -> None:
-        """Draws all weights anew as constructing the released encoder does after seeding.
+    def replay_initialisation(self, generator: torch.Generator) -> None:
+        """Draws all weights anew as constructing the encoder of the released code does after seeding.
 
         There the constructors of all modules first draw torch's default weights, which all but those of convolutions
         are then drawn over in the same order. With a CPU generator, seed 0 and the full vocabulary, these are the
@@ -137,7 +139,7 @@ class BertEncoder(nn.Module):
             if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 module.weight[module.padding_idx].zero_()
 
-    def forward(self, tokens: Tensor, tap: Tap | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, listener: Listener | None = None) -> Tensor:
         """Returns the last hidden vectors (B, T, h) of token ids (B, T) of type int64, T at most 512.
 
         Raises:
@@ -149,15 +151,15 @@ class BertEncoder(nn.Module):
                 f"but got {tuple(tokens.shape)}."
             )
         hidden = self.projection(self.embeddings(tokens))  # (B, T, h)
-        if tap is not None:
-            tap("embedding", -1, hidden)
+        if listener is not None:
+            listener("embedding", -1, hidden)
         for index, layer in enumerate(self.layers):
-            hidden = layer(hidden, _at_layer(tap, index))
+            hidden = layer(hidden, _at_layer(listener, index))
         return hidden
 
 
-def _at_layer(tap: Tap | None, layer: int) -> _LayerTap | None:
-    return None if tap is None else lambda name, tensor: tap(name, layer, tensor)
+def _at_layer(listener: Listener | None, layer: int) -> _LayerListener | None:
+    return None if listener is None else lambda name, tensor: listener(name, layer, tensor)
 
 
 class Embeddings(nn.Module):
@@ -185,14 +187,14 @@ class EncoderLayer(nn.Module):
         self.operation = _OPERATIONS[plan.operation](plan, hidden)
         self.feed_forward = FeedForward(plan.feed_forward, hidden)
 
-    def forward(self, x: Tensor, tap: _LayerTap | None = None) -> Tensor:
+    def forward(self, x: Tensor, listener: _LayerListener | None = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
-        mixed = self.operation(x, tap)
-        if tap is not None:
-            tap("mixed", mixed)
-        hidden = self.feed_forward(mixed, tap)
-        if tap is not None:
-            tap("hidden", hidden)
+        mixed = self.operation(x, listener)
+        if listener is not None:
+            listener("mixed", mixed)
+        hidden = self.feed_forward(mixed, listener)
+        if listener is not None:
+            listener("hidden", hidden)
         return hidden
 
 
@@ -209,18 +211,18 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(_DROPOUT)
         self.norm = nn.LayerNorm(hidden, eps=_NORM_EPS)
 
-    def forward(self, x: Tensor, tap: _LayerTap | None = None) -> Tensor:
+    def forward(self, x: Tensor, listener: _LayerListener | None = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
         query, key, value = self.query(x), self.key(x), self.value(x)
-        if tap is not None:
-            tap("query", query)
-            tap("key", key)
-            tap("value", value)
+        if listener is not None:
+            listener("query", query)
+            listener("key", key)
+            listener("value", value)
         if self.weight is not None:
             query = self.weight(query)
-            if tap is not None:
-                tap("weight", query)
-        context = _attend(query, key, value, self.heads, self.attention_dropout, tap)
+            if listener is not None:
+                listener("weight", query)
+        context = _attend(query, key, value, self.heads, self.attention_dropout, listener)
         return self.norm(self.dropout(self.output(context)) + x)
 
 
@@ -232,15 +234,15 @@ class LinearTransform(nn.Module):
         self.heads, self.cosine = plan.heads, plan.operation == "DCT"
         self.input = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, tap: _LayerTap | None = None) -> Tensor:
+    def forward(self, x: Tensor, listener: _LayerListener | None = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
         projected = self.input(x)
         heads = _split(projected, self.heads)  # (B, n, T, d)
         mixed = dct(dct(heads, -1), -2) if self.cosine else torch.fft.fft2(heads).real
-        if tap is not None:
-            tap("input", projected)
-            tap("transform_softmax", mixed.softmax(-1))
-            tap("context", mixed)
+        if listener is not None:
+            listener("input", projected)
+            listener("transform_softmax", mixed.softmax(-1))
+            listener("context", mixed)
         return _merge(mixed)
 
 
@@ -263,17 +265,17 @@ class SpanConvolution(nn.Module):
         self.dropout = nn.Dropout(_DROPOUT)
         self.norm = nn.LayerNorm(hidden, eps=_NORM_EPS)
 
-    def forward(self, x: Tensor, tap: _LayerTap | None = None) -> Tensor:
+    def forward(self, x: Tensor, listener: _LayerListener | None = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
         query, key, value = self.query(x), self.key(x), self.value(x)  # (B, T, a)
         span = self.pointwise(self.depthwise(x.transpose(1, 2))).transpose(1, 2)  # (B, T, a)
         kernel = self.conv_kernel(span * query).unflatten(-1, (self.heads, self.kernel)).softmax(-1)  # (B, T, n, K)
-        if tap is not None:
-            tap("query", query)
-            tap("key", key)
-            tap("value", value)
-            tap("conv_kernel", kernel)
-        attended = _attend(query, key, value, self.heads, self.attention_dropout, tap)
+        if listener is not None:
+            listener("query", query)
+            listener("key", key)
+            listener("value", value)
+            listener("conv_kernel", kernel)
+        attended = _attend(query, key, value, self.heads, self.attention_dropout, listener)
         context = torch.cat([attended, self.convolve(self.conv_out(x), kernel)], dim=-1)  # (B, T, 2a) = (B, T, h)
         return self.norm(self.dropout(self.output(context)) + x)
 
@@ -296,15 +298,15 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(_DROPOUT)
         self.norm = nn.LayerNorm(hidden, eps=_NORM_EPS)
 
-    def forward(self, x: Tensor, tap: _LayerTap | None = None) -> Tensor:
+    def forward(self, x: Tensor, listener: _LayerListener | None = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
         inner = x
         for dense in (self.dense_in, *self.extra):
             before = dense(inner)  # (B, T, F)
             inner = F.gelu(before)
-            if tap is not None:
-                tap("pre_activation", before)
-                tap("activation", inner)
+            if listener is not None:
+                listener("pre_activation", before)
+                listener("activation", inner)
         return self.norm(self.dropout(self.dense_out(inner)) + x)
 
 
@@ -330,15 +332,17 @@ def dct(x: Tensor, dim: int) -> Tensor:
     return (2 * (spectrum.real * angle.cos() + spectrum.imag * angle.sin())).movedim(-1, dim)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: nn.Module, tap: _LayerTap | None) -> Tensor:
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: nn.Module, listener: _LayerListener | None
+) -> Tensor:
     """Returns scaled-dot-product attention, (B, T, a), of three (B, T, a)."""
     q, k, v = (_split(t, heads) for t in (query, key, value))  # (B, n, T, d)
     attention = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(-1)  # (B, n, T, T)
-    if tap is not None:
-        tap("attention", attention)
+    if listener is not None:
+        listener("attention", attention)
     context = dropout(attention) @ v  # (B, n, T, d)
-    if tap is not None:
-        tap("context", context)
+    if listener is not None:
+        listener("context", context)
     return _merge(context)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nas.core.options import Size, validated
 from spaces.bert.module import BertEncoder, LinearTransform
-from spaces.bert.readings import VOCABULARY, Plan
+from spaces.bert.readings import VOCABULARY, EncoderPlan
 from spaces.protocol import Dropped
 
 __all__ = ["EncoderNetwork", "ResidualTransform"]
@@ -36,7 +36,7 @@ class EncoderNetwork(BertEncoder):
     @validated
     def __init__(
         self,
-        plan: Plan,
+        plan: EncoderPlan,
         vocabulary: Size = VOCABULARY,
         dropout: Dropped = 0.1,
         transform_residual: bool = True,
@@ -58,8 +58,8 @@ class ResidualTransform(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def forward(self, x: Tensor, tap: Any = None) -> Tensor:
+    def forward(self, x: Tensor, listener: Any = None) -> Tensor:
         """Returns (B, T, h) of (B, T, h)."""
         size = x.shape[1] * (x.shape[2] // self.inner.heads)
         scale = 1 / ((4 if self.inner.cosine else 1) * size) ** 0.5  # `dct` has a factor 2 along each axis
-        return nn.functional.layer_norm(x + scale * self.inner(x, tap), x.shape[2:])
+        return nn.functional.layer_norm(x + scale * self.inner(x, listener), x.shape[2:])

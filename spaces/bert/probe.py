@@ -46,12 +46,12 @@ class BertProbe:
         text: path of a text to read instead of Zipf-distributed ids.
         tokens_seed: seed of the ids where it is not the run's, to vary weights and data apart.
         dtype: "float32" or "float64", of weights and all that follows; the weights are the same.
-        init: "derived": weights from (seed, key). "released": the random stream of the paper's released code is
+        init: "derived": weights from (seed, key). "replayed": the random stream of the paper's released code is
             replayed, which seeds one generator with ``seed`` for each network, so that all share the embeddings; with
             seed 0 and vocabulary 30522 these are the weights of the published metrics.
         initialisations: how many networks are made of each architecture; those after the first are ``repeats``.
 
-    The record holds, in the shapes of ``spaces.bert.module.Tap`` and only where asked for:
+    The record holds, in the shapes of ``spaces.bert.module.Listener`` and only where asked for:
 
     - forward: ``hidden`` (T, B, h) of each layer;
     - activations: ``taps``, all named tensors but "embedding", "hidden", "mixed" and "pre_activation";
@@ -85,7 +85,7 @@ class BertProbe:
     tokens_seed: Seed | None = None
     dtype: Literal["float32", "float64"] = "float32"
     initialisations: Size = 1
-    init: Literal["derived", "released"] = "derived"
+    init: Literal["derived", "replayed"] = "derived"
     padding: Share = 0.0
 
     def __post_init__(self) -> None:
@@ -115,8 +115,8 @@ class BertProbe:
         purpose = () if number == 0 else (number,)
         generator = torch.Generator().manual_seed(seeds.integer(record.seed, config.key, "weights", *purpose))
         encoder: Any = space.build(config, vocabulary=self.vocabulary, generator=generator)
-        if self.init == "released":
-            encoder.initialise_as_released(torch.Generator().manual_seed(record.seed + number))
+        if self.init == "replayed":
+            encoder.replay_initialisation(torch.Generator().manual_seed(record.seed + number))
         encoder = encoder.to(device, getattr(torch, self.dtype)).train(self.train_mode)
         if "flow" in kinds:
             record.flow = flow(encoder.layers, self.steps)

@@ -1,7 +1,7 @@
-"""Which modules a configuration stands for: three readings, since the published code does not do what it is told.
+"""Which modules a configuration stands for: three readings, since the published code ignores parts of it.
 
 - ``stated``: what the configuration says, as FlexiBERT (Tuli et al. 2022, arXiv 2205.11656) defines it.
-- ``released``: the model that the metrics and parameter counts released with Serianni & Kalita (ACL 2023) were computed
+- ``scored``: the model that the metrics and parameter counts released with Serianni & Kalita (ACL 2023) were computed
   on: neither the hidden size nor the feed-forward width reaches it, so they are 256 and 1024 always.
 - ``trained``: the model that their released TensorFlow training code builds: an identity test on strings never
   succeeds, so every operation is scaled-dot-product attention, and the first feed-forward matrix is 4 x hidden wide.
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from nas.core.errors import ZeronasError, did_you_mean
 from spaces.bert.config import BertConfig, Layer
 
-__all__ = ["EMBEDDING_SIZE", "POSITIONS", "READINGS", "VOCABULARY", "LayerPlan", "Plan", "check_reading", "plan"]
+__all__ = ["EMBEDDING_SIZE", "POSITIONS", "READINGS", "VOCABULARY", "EncoderPlan", "LayerPlan", "check_reading", "plan"]
 
-READINGS = ("stated", "released", "trained")
+READINGS = ("stated", "scored", "trained")
 VOCABULARY = 30522  # ELECTRA's uncased WordPiece
 EMBEDDING_SIZE = 128
 POSITIONS = 512
@@ -42,7 +42,7 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EncoderPlan:
     """The exact modules of an encoder; the closed counts and the torch module both read this and nothing else.
 
     Attributes:
@@ -61,19 +61,21 @@ def check_reading(reading: str) -> str:
         ZeronasError: it is not one of ``READINGS``.
     """
     if reading not in READINGS:
-        raise ZeronasError(f"Unknown reading '{reading}' of BERT configurations.{did_you_mean(reading, READINGS)}")
+        # the earlier name, whose letters are nearest to those of 'trained', which is another reading
+        meant = "scored" if reading == "released" else reading
+        raise ZeronasError(f"Unknown reading '{reading}' of BERT configurations.{did_you_mean(meant, READINGS)}")
     return reading
 
 
-def plan(config: BertConfig, reading: str = "stated") -> Plan:
+def plan(config: BertConfig, reading: str = "stated") -> EncoderPlan:
     """Returns the modules that a configuration stands for under a reading.
 
     Raises:
         ZeronasError: unknown reading.
     """
     check_reading(reading)
-    hidden = 256 if reading == "released" else config.hidden_size
-    return Plan(hidden, tuple(_layer_plan(layer, hidden, reading) for layer in config.layers))
+    hidden = 256 if reading == "scored" else config.hidden_size
+    return EncoderPlan(hidden, tuple(_layer_plan(layer, hidden, reading) for layer in config.layers))
 
 
 def _layer_plan(layer: Layer, hidden: int, reading: str) -> LayerPlan:
@@ -82,7 +84,7 @@ def _layer_plan(layer: Layer, hidden: int, reading: str) -> LayerPlan:
     if reading == "trained":
         widths = (4 * hidden, *[layer.feed_forward_dimension] * (repeats - 1))
         return LayerPlan("SDP", heads, head_size, 0, widths)
-    widths = (1024 if reading == "released" else layer.feed_forward_dimension,) * repeats
+    widths = (1024 if reading == "scored" else layer.feed_forward_dimension,) * repeats
     if layer.operation_type == "DSC":
         return LayerPlan("DSC", max(heads // 2, 1), head_size, int(layer.operation_parameter), widths)
     return LayerPlan(str(layer.operation_parameter), heads, head_size, 0, widths)

@@ -137,7 +137,7 @@ class BertSpace(Space[BertConfig]):
         added = Rule.parse(conditions, _FEATURES, self.name)
         if "operation_parameter" in added.between:
             raise ZeronasError(
-                "The reduction gives an interval for 'operation_parameter', which has names among its values; "
+                "The reduction gives a range for 'operation_parameter', which has names among its values; "
                 f"list those wanted of: {', '.join(map(str, _PARAMETERS))}."
             )
         return BertSpace(self.reading, self.vocabulary, self.rule.restricted(added))

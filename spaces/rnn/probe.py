@@ -64,7 +64,7 @@ class RNNProbe:
         steps: time steps T.
         vocabulary: number of token ids.
         init: "derived": weights from (seed, key), one embedding for all cells of a run, so that equal cells score
-            equally. "released": the random stream of the paper's released code is replayed (one torch generator
+            equally. "replayed": the random stream of the paper's released code is replayed (one torch generator
             seeded with ``seed`` draws embedding, layers, decoder and embedding again), so that every cell has its
             own embedding and weights follow the recipe's own order of nodes; noise comes from numpy's legacy
             generator, seeded alike.
@@ -87,7 +87,7 @@ class RNNProbe:
     batch: Size = 12
     steps: Size = 12
     vocabulary: Size = 10_000
-    init: Literal["derived", "released"] = "derived"
+    init: Literal["derived", "replayed"] = "derived"
     text: Folder | None = None
     tokens_seed: Seed | None = None
     stacked: bool = False
@@ -304,12 +304,12 @@ class RNNProbe:
             (record.noisy_grads[factor, of],) = gradients(y.sum(), [noised])
 
     def _noise(self, seed: int) -> Tensor:
-        return _normal(self.steps, self.batch, self.embedding, seed, self.init == "released")
+        return _normal(self.steps, self.batch, self.embedding, seed, self.init == "replayed")
 
     def draw(self, plan: Plan, key: str, layers: int, seed: int) -> tuple[Tensor, Weights]:
         """Returns the embedding table (vocabulary, e) and, for the first layers, fused weights and biases (n, h)."""
-        if self.init == "released":
-            return self._released(plan, layers, seed)
+        if self.init == "replayed":
+            return self._replayed(plan, layers, seed)
         return self._derived(plan, key, layers, seed)
 
     def _sizes(self, layers: int) -> list[tuple[int, int]]:
@@ -335,7 +335,7 @@ class RNNProbe:
             weights.append((fused, parts[-1].view(len(plan.linears), hidden)))
         return _embedding(self.vocabulary, self.embedding, seed), weights
 
-    def _released(self, plan: Plan, layers: int, seed: int) -> tuple[Tensor, Weights]:
+    def _replayed(self, plan: Plan, layers: int, seed: int) -> tuple[Tensor, Weights]:
         import torch
 
         generator = torch.Generator().manual_seed(seed)

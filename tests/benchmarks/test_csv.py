@@ -165,7 +165,7 @@ def test_a_wrong_option_is_one_sentence(tmp_path: Path, options: dict[str, Any],
 
 
 def test_the_space_must_be_told() -> None:
-    with pytest.raises(ZeronasError, match="needs to be told which"):
+    with pytest.raises(ZeronasError, match="so that space must be given"):
         benchmarks.get("csv", file="a.csv", value="loss", higher_is_better=True)
 
 

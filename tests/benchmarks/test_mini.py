@@ -180,7 +180,7 @@ def test_a_table_is_trained_written_read_and_recalled(own: Path, tmp_path: Path)
     runs = [[entry.runs[seed].value for entry in benchmark.entries] for seed in range(3)]
     taus = [kendalltau(runs[a], runs[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
     assert measured.retest.tau == pytest.approx(np.mean(taus)) and measured.retest.architectures == 3
-    ends, reach = measured.interval(benchmark.best.value, 3), measured.reach(benchmark.best.value)
+    ends, reach = measured.standings(benchmark.best.value, 3), measured.reach(benchmark.best.value)
     assert ends is not None and reach is not None
     assert ends[1].regret == pytest.approx(reach * np.sqrt(1 / 3 + 1 / 3)) and ends[0].rank == 1
     assert "test-bed" in benchmark.caveat and benchmark.diverged == {}
@@ -333,8 +333,8 @@ def test_a_ranking_charges_for_failures_and_for_what_diverged(
     out, summary = capsys.readouterr().out, (tmp_path / "summary.md").read_text(encoding="utf-8")
     for text in (out, summary):
         assert "73 whose training diverged, tied last in the truth" in text
-        assert "5 of the 30 diverged under another seed" in text and "(25 of 30 repeated ones" in text
-    assert "s of wall time, added up over the evaluations" in summary and "processor time" not in summary
+        assert "5 of the 30 diverged with another seed" in text and "(25 of 30 repeated ones" in text
+    assert "s of wall time, summed over the evaluations" in summary and "processor time" not in summary
     header = next(line for line in summary.splitlines() if line.startswith("| proxy"))
     for part in summary.split("\n\n"):  # no reason breaks a row of a table
         bars = {line.count("|") for line in part.splitlines() if line.startswith("|")}
@@ -372,7 +372,7 @@ def test_a_search_that_draws_is_judged_by_what_it_could_have_drawn(
     assert best["standing"]["regret"] == pytest.approx(best["truth"] - table.best.value)
     assert found["random"]["regret"]["pool"] == len(inside)  # the baselines obey the reduction
     text = (tmp_path / "random" / "summary.md").read_text(encoding="utf-8")
-    assert "reachable: the best of mini_rnn that could be drawn by this search is" in text
+    assert "reachable: the best architecture of mini_rnn that could be drawn by this search has" in text
     assert "reachable:" not in (tmp_path / "evolution" / "summary.md").read_text(encoding="utf-8")
 
 
@@ -384,7 +384,7 @@ def test_the_known_cells_are_over_the_floor(name: str, composed: Any) -> None:
         what = ("reduction=stable", f"proxies.hidden_covariance.floor={floor}", f"seed={seed}", "benchmark=none")
         settings = make(composed("search", *what), SearchSettings)
         assert settings.space.contains(cell)
-        assert settings.task()(cell).scores["hidden_covariance"].value is not None
+        assert settings.scorer()(cell).scores["hidden_covariance"].value is not None
         deviations.append(searches.state_deviation(settings.space, settings.probe, cell, seed))
     assert min(deviations) > 2 * floor  # with room for what another seed or machine makes of it
 
@@ -486,16 +486,16 @@ def test_the_ends_of_an_interval_are_places_of_the_table() -> None:
     benchmark, _ = simulated(40, 2, lambda mean: 0.05)
     ordered = sorted(benchmark.entries, key=lambda entry: entry.value)
     measured = Noise(benchmark)
-    best, worst = (measured.interval(entry.value, 2) for entry in (ordered[0], ordered[-1]))
+    best, worst = (measured.standings(entry.value, 2) for entry in (ordered[0], ordered[-1]))
     assert best is not None and worst is not None
     assert (best[0].rank, best[0].percentile, worst[1].rank, worst[1].percentile) == (1, 100.0, 40, 0.0)
     reach = measured.reach(ordered[20].value)
     assert reach is not None
-    for side, end in zip((-1, 1), measured.interval(ordered[20].value, 2) or (), strict=True):
+    for side, end in zip((-1, 1), measured.standings(ordered[20].value, 2) or (), strict=True):
         others = np.array([entry.value for entry in ordered if entry is not ordered[20]])
         assert end.rank == 1 + np.sum(others < ordered[20].value + side * reach / np.sqrt(2))
     # far better than the best: no regret at either end; another training of the worst: in its own place
-    above = measured.interval(ordered[0].value - 1.0, member=False)
+    above = measured.standings(ordered[0].value - 1.0, member=False)
     assert above is not None and (above[0].regret, above[1].regret, above[1].rank) == (0.0, 0.0, 1)
     again = benchmark.standing(ordered[-1].value + 1.0, own=ordered[-1].value)
     assert (again.rank, again.of, again.percentile) == (40, 40, 0.0)

@@ -163,7 +163,7 @@ def test_standing_of_values_outside_the_table(bench):
     assert (best.rank, best.percentile, best.regret) == (1, 100.0, 0.0)
     worst = bench.standing(99.0)
     assert (worst.rank, worst.percentile, worst.rank_runs) == (2_500, 0.0, 8_795)
-    with pytest.raises(ZeronasError, match=r"The value nan has no standing in benchmark 'nas_bench_nlp'"):
+    with pytest.raises(ZeronasError, match=r"The value nan cannot be ranked in benchmark 'nas_bench_nlp'"):
         bench.standing(math.nan)
 
 

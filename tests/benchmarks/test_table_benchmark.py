@@ -99,7 +99,7 @@ def test_it_is_the_truth_of_its_space_alone() -> None:
     with pytest.raises(ZeronasError) as error:
         benchmarks.get("table", None, "rnn")
     assert str(error.value).startswith("Benchmark 'table' is the truth of space=table, but space=rnn was chosen;")
-    with pytest.raises(ZeronasError, match="needs to be told which"):
+    with pytest.raises(ZeronasError, match="so that space must be given"):
         benchmarks.get("table")
 
 
@@ -107,10 +107,10 @@ def test_it_is_the_truth_of_its_space_alone() -> None:
 
 
 def scored(proxy: str, space: TableSpace, **options: Any) -> dict[str, tuple[float | None, str]]:
-    from nas.engine.evaluate import Task
+    from nas.engine.evaluate import Scorer
 
-    task = Task(space, space.make_probe(), {"x": proxies.get(proxy, "table", **options)}, 0)
-    return {row.id: (s.value, s.reason) for row in space.members() for s in [task(row).scores["x"]]}
+    scorer = Scorer(space, space.make_probe(), {"x": proxies.get(proxy, "table", **options)}, 0)
+    return {row.id: (s.value, s.reason) for row in space.members() for s in [scorer(row).scores["x"]]}
 
 
 def test_a_column_is_a_proxy_and_higher_is_better(space: TableSpace) -> None:
@@ -296,7 +296,7 @@ def test_nothing_is_trained_or_designed_on_it(
 
     for command, words in (
         ("train", "Space 'table' has no networks, so its members cannot be trained."),
-        ("evolve-proxy", "and the probe of space 'table' sees none."),
+        ("evolve-proxy", "but the probe of space 'table' records nothing of one."),
     ):
         monkeypatch.setattr("sys.argv", ["zeronas", command, *TOLD])
         with pytest.raises(SystemExit) as left:

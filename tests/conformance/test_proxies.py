@@ -20,7 +20,7 @@ import proxies
 import spaces
 from nas.core.errors import ZeronasError
 from nas.core.options import parameters
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from proxies.base import NEEDS, Needs, Proxy, Record
 from spaces.record import STILL
 
@@ -66,7 +66,7 @@ def made(name: str, space: str) -> Proxy:
 
 def scores(space: str, names: Iterable[str], items: Iterable[Any], seed: int = 0) -> list[dict[str, Any]]:
     """One probe pass for each architecture, whatever the number of proxies."""
-    run = Task(SPACES[space], probe_of(space), {name: made(name, space) for name in names}, seed)
+    run = Scorer(SPACES[space], probe_of(space), {name: made(name, space) for name in names}, seed)
     return [{label: (score.value, score.reason) for label, score in run(item).scores.items()} for item in items]
 
 
@@ -87,7 +87,7 @@ def test_everything_registered_is_covered() -> None:
             for name in proxies.PROXIES
             if proxies.PROXIES.get(name, space)().needs <= gives and (name, space) not in UNKNOWN
         }
-    scored = Task(SPACES["table"], probe_of("table"), {name: made(name, "table") for name, _ in UNKNOWN}, 0)
+    scored = Scorer(SPACES["table"], probe_of("table"), {name: made(name, "table") for name, _ in UNKNOWN}, 0)
     reasons = {label: score.reason for label, score in scored(architectures("table")[0]).scores.items()}
     assert reasons == {name: f"{name} not known" for name, _ in UNKNOWN}
 
@@ -212,7 +212,7 @@ def test_broken_networks_are_failures_with_a_reason(name: str, space: str, value
 
 def test_a_proxy_of_another_space_is_refused() -> None:
     with pytest.raises(ZeronasError) as error:
-        Task(SPACES["rnn"], probe_of("rnn"), {"h": proxies.get("head_confidence", "rnn")}, 0)
+        Scorer(SPACES["rnn"], probe_of("rnn"), {"h": proxies.get("head_confidence", "rnn")}, 0)
     assert str(error.value) == ("Proxy 'h' needs attention, which the probe of space 'rnn' does not give.")
 
 
@@ -232,16 +232,16 @@ def test_a_definition_for_one_space_alone_is_refused_elsewhere(monkeypatch: pyte
 
 
 def test_what_a_proxy_knows_of_a_space_is_prepared_once_and_sent_to_workers() -> None:
-    """A worker unpickles the task, and must not draw the sample of a space again."""
+    """A worker unpickles the scorer, and must not draw the sample of a space again."""
     chosen = {"z": proxies.get("zerolm", "bert"), "s": proxies.get("swap", "bert", regularised=True)}
-    task = Task(SPACES["bert"], probe_of("bert"), chosen, 0)
-    assert all(task.proxies[label] is not chosen[label] for label in chosen)
+    scorer = Scorer(SPACES["bert"], probe_of("bert"), chosen, 0)
+    assert all(scorer.proxies[label] is not chosen[label] for label in chosen)
 
     def refused(*arguments: Any) -> None:
         raise AssertionError("drawn again")
 
-    received = pickle.loads(pickle.dumps(task))
+    received = pickle.loads(pickle.dumps(scorer))
     object.__setattr__(received.space, "sample", refused)
     for item in architectures("bert"):
-        assert received(item).scores == task(item).scores
-        assert all(score.value is not None for score in task(item).scores.values())
+        assert received(item).scores == scorer(item).scores
+        assert all(score.value is not None for score in scorer(item).scores.values())

@@ -93,8 +93,8 @@ CASES: dict[str, Case] = {
     "rnn reduced": _rnn({"hidden_states": [1, 2], "linears": {"min": 2, "max": 5}}),
     "bert": _bert("stated", {}),
     "bert reduced": _bert("stated", _BERT_RULE),
-    "bert released": _bert("released", {}),
-    "bert released reduced": _bert("released", _BERT_RULE),
+    "bert scored": _bert("scored", {}),
+    "bert scored reduced": _bert("scored", _BERT_RULE),
     "bert trained": _bert("trained", {}),
     "bert trained reduced": _bert("trained", _BERT_RULE),
     "stack": _stack({}),  # of another package, tests/plugin

@@ -379,12 +379,12 @@ def test_views_are_scored_for_searchers_that_want_them_only(composed: Any) -> No
     for space in ("rnn", "bert"):
         bayes = make(composed("search", f"space={space}", "searcher=bayes"), SearchSettings)
         wanted = [f"view_{label}" for label in bayes.space.views(bayes.probe)]
-        assert len(wanted) > 5 and list(bayes.task().proxies) == [
+        assert len(wanted) > 5 and list(bayes.scorer().proxies) == [
             "hidden_covariance" if space == "rnn" else bayes.fitness,
             *wanted,
         ]
         other = make(composed("search", f"space={space}", "searcher=random"), SearchSettings)
-        assert other.views == {} and list(other.task().proxies) == list(other.proxies)
+        assert other.views == {} and list(other.scorer().proxies) == list(other.proxies)
 
 
 def test_views_reach_the_surrogate_and_gated_cells_are_not_asked(
@@ -404,7 +404,7 @@ def test_views_reach_the_surrogate_and_gated_cells_are_not_asked(
     results = app.run(config)
     assert len(results["queries"]) == 8 == results["queries_used"]
     assert len(given) == 1 and len(seen) == 4  # no candidate joins a pool that is scored, so rows are made once
-    labels = list(make(config, SearchSettings).task().proxies)
+    labels = list(make(config, SearchSettings).scorer().proxies)
     outside = sum(count for reason, count in results["failures"].items() if reason.startswith("outside the gate: "))
     assert 3 <= outside < 30
     for scores in given:

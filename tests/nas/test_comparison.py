@@ -19,7 +19,7 @@ from experiments.commands import search as app
 from nas import search
 from nas.core.errors import ZeronasError
 from nas.core.workers import OUT_OF_MEMORY, TIME_OUT
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from nas.engine.journal import Journal
 from nas.engine.pools import SpacePool
 from nas.engine.trials import Evaluation, Result, Trial
@@ -226,12 +226,12 @@ def test_a_score_is_the_mean_of_its_samples() -> None:
 
 def test_samples_are_scores_under_seeds_that_derive_from_the_runs() -> None:
     chosen = {"c": proxies.get("hidden_covariance"), "p": proxies.get("parameters")}
-    task = Task(RNN, PROBE, chosen, 3, samples=4)
-    assert task.seeds[0] == 3 and len(set(task.seeds)) == 4 and all(0 <= s < 2**32 for s in task.seeds)
-    assert task.seeds[:2] == Task(RNN, PROBE, chosen, 3, samples=2).seeds  # more samples keep the first
+    scorer = Scorer(RNN, PROBE, chosen, 3, samples=4)
+    assert scorer.seeds[0] == 3 and len(set(scorer.seeds)) == 4 and all(0 <= s < 2**32 for s in scorer.seeds)
+    assert scorer.seeds[:2] == Scorer(RNN, PROBE, chosen, 3, samples=2).seeds  # more samples keep the first
     cell = named_cell("GRU")
-    found = task(cell)
-    each = [Task(RNN, PROBE, chosen, seed)(cell).scores for seed in task.seeds]
+    found = scorer(cell)
+    each = [Scorer(RNN, PROBE, chosen, seed)(cell).scores for seed in scorer.seeds]
     assert found.scores["c"] == Score.of([one["c"] for one in each])
     assert len(set(found.scores["c"].samples)) == 4
     assert found.scores["p"].value == each[0]["p"].value and len(set(found.scores["p"].samples)) == 1
@@ -256,9 +256,9 @@ class Moody(Proxy):
     ("error", "reason"), [(ProxyFailure("moody today"), "moody today"), (MemoryError(), OUT_OF_MEMORY)]
 )
 def test_one_failed_sample_is_a_failure(error: BaseException, reason: str) -> None:
-    seeds = Task(RNN, PROBE, {}, 0, samples=3).seeds
-    task = Task(RNN, PROBE, {"m": Moody({seeds[1]: error}), "calm": Moody({})}, 0, samples=3)
-    scores = task(named_cell("RNN")).scores
+    seeds = Scorer(RNN, PROBE, {}, 0, samples=3).seeds
+    scorer = Scorer(RNN, PROBE, {"m": Moody({seeds[1]: error}), "calm": Moody({})}, 0, samples=3)
+    scores = scorer(named_cell("RNN")).scores
     assert scores["m"] == Score(None, reason)
     assert len(scores["calm"].samples) == 3
 
@@ -272,10 +272,10 @@ def test_a_time_out_among_the_samples_keeps_what_was_complete() -> None:
                 pass
             return 1.0
 
-    task = Task(RNN, PROBE, {"first": Moody({}), "e": Endless()}, 0, timeout=0.3, samples=2)
-    scores = task(named_cell("RNN")).scores
+    scorer = Scorer(RNN, PROBE, {"first": Moody({}), "e": Endless()}, 0, timeout=0.3, samples=2)
+    scores = scorer(named_cell("RNN")).scores
     assert scores["e"] == Score(None, TIME_OUT) and len(scores["first"].samples) == 2
-    three = Task(RNN, PROBE, {"first": Moody({}), "e": Endless()}, 0, timeout=0.3, samples=3)
+    three = Scorer(RNN, PROBE, {"first": Moody({}), "e": Endless()}, 0, timeout=0.3, samples=3)
     assert {s.reason for s in three(named_cell("RNN")).scores.values()} == {TIME_OUT}
 
 
@@ -373,11 +373,17 @@ def test_one_sample_is_the_run_that_it_was_before(tmp_path: Path, composed: Any)
         (["significance=0.5"], "zeronas search needs significance to be a number between 0 and 0.5, both excluded"),
         (
             ["comparator=stat", "samples=2"],
-            "comparator=stat can tell nothing from samples=2 of each architecture: the least p of its test is 0.167, "
-            "which is not below significance=0.05; use samples=4 or more.",
+            "comparator=stat cannot find any difference with samples=2 of each architecture: the least p of its "
+            "test is 0.167, which is not below significance=0.05; use samples=4 or more.",
         ),
-        (["comparator=stat"], "comparator=stat can tell nothing from samples=1 of each architecture: the least p of"),
-        (["comparator=stat", "samples=5", "significance=0.001"], "comparator=stat can tell nothing from samples=5"),
+        (
+            ["comparator=stat"],
+            "comparator=stat cannot find any difference with samples=1 of each architecture: the least p of",
+        ),
+        (
+            ["comparator=stat", "samples=5", "significance=0.001"],
+            "comparator=stat cannot find any difference with samples=5",
+        ),
     ],
 )
 def test_wrong_settings_are_one_sentence(overrides: list[str], sentence: str, composed: Any) -> None:
@@ -421,7 +427,7 @@ def test_workers_answer_with_samples() -> None:
     chosen = {"c": proxies.get("hidden_covariance")}
     cells = [named_cell(name) for name in ("RNN", "LSTM", "GRU")]
     with (
-        Evaluator(Task(RNN, PROBE, chosen, 0, samples=3)) as one,
-        Evaluator(Task(RNN, PROBE, chosen, 0, samples=3), 2) as two,
+        Evaluator(Scorer(RNN, PROBE, chosen, 0, samples=3)) as one,
+        Evaluator(Scorer(RNN, PROBE, chosen, 0, samples=3), 2) as two,
     ):
         assert [e.scores for e in one.map(cells)] == [e.scores for e in two.map(cells)]

@@ -319,11 +319,11 @@ MINI = ["benchmark=mini_rnn", "pool=benchmark", "proxy=parameters"]
         (("finalists=worst",), "Unknown finalists 'worst' of zeronas search. Available: best, niches, trajectory."),
         (
             ("rungs=[0.1,1]",),
-            "Benchmark 'mini_rnn' knows no value after a share of 0.1 of a training; the smallest share",
+            "Benchmark 'mini_rnn' has no value after a share of 0.1 of a training; the smallest share",
         ),
         (
             ("searcher=bayes", "queries=2", "searcher.fidelity=0.1", "verify=0"),
-            "Benchmark 'mini_rnn' knows no value after a share of 0.1 of a training; the smallest share is 0.125.",
+            "Benchmark 'mini_rnn' has no value after a share of 0.1 of a training; the smallest share is 0.125.",
         ),
         (
             ("searcher=bayes", "queries=2", "searcher.fidelity=0.125"),

@@ -17,7 +17,7 @@ import spaces
 from experiments.commands import search as app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from nas.engine.gate import Bounds, Gate, Gated, GateSettings, statistics
 from nas.engine.trials import Evaluation, Trial
 from proxies.base import Score
@@ -50,23 +50,23 @@ EXPLODING = parse_cell(
 )
 
 
-def task(seed: int = 0, **probe: Any) -> Task:
+def scorer(seed: int = 0, **probe: Any) -> Scorer:
     made = SPACE.make_probe(probe)
-    return Task(SPACE, made, {"h": proxies.get("hidden_covariance"), **statistics(SPACE, made)}, seed)
+    return Scorer(SPACE, made, {"h": proxies.get("hidden_covariance"), **statistics(SPACE, made)}, seed)
 
 
-def gate(scoring: Task, settings: GateSettings = SETTINGS, space: Space[Any] = SPACE) -> Gate:
+def gate(scoring: Scorer, settings: GateSettings = SETTINGS, space: Space[Any] = SPACE) -> Gate:
     labels = [label for label in scoring.proxies if label.startswith("gate:")]
     return Gate.of(Evaluator(scoring), labels, space, scoring.seed, settings)
 
 
 @pytest.fixture(scope="module")
-def micro() -> tuple[Task, Gate]:
-    scoring = task()
+def micro() -> tuple[Scorer, Gate]:
+    scoring = scorer()
     return scoring, gate(scoring)
 
 
-def test_states_that_vanish_and_states_that_explode_are_refused(micro: tuple[Task, Gate]) -> None:
+def test_states_that_vanish_and_states_that_explode_are_refused(micro: tuple[Scorer, Gate]) -> None:
     scoring, made = micro
     for cell, reason in ((VANISHING, "state_size_1 too small"), (EXPLODING, "state_size_1 too large")):
         raw = scoring(cell)
@@ -78,7 +78,7 @@ def test_states_that_vanish_and_states_that_explode_are_refused(micro: tuple[Tas
         assert list(judged.scores) == list(raw.scores) == list(scoring.proxies)
 
 
-def test_most_of_the_sampler_passes_and_is_left_as_it_is(micro: tuple[Task, Gate]) -> None:
+def test_most_of_the_sampler_passes_and_is_left_as_it_is(micro: tuple[Scorer, Gate]) -> None:
     scoring, made = micro
     fresh = [SPACE.sample(seeds.generator(1, "fresh", i)) for i in range(100)]
     passed = 0
@@ -94,7 +94,7 @@ def test_known_cells_are_inside_whatever_the_draws(hidden: tuple[int, ...]) -> N
     """Also where the draws alone would exclude them: a quarter is cut at each end, and the LSTM's states are small."""
     widened = 0
     for seed in range(20):
-        scoring = task(seed, hidden=list(hidden))
+        scoring = scorer(seed, hidden=list(hidden))
         made = gate(scoring, GateSettings("sampler", tail=0.25, draws=20))
         assert len(made.bounds) == len(hidden) + 1 and made.known == ("RNN", "LSTM", "GRU")
         for cell in SPACE.known.values():
@@ -106,7 +106,7 @@ def test_known_cells_are_inside_whatever_the_draws(hidden: tuple[int, ...]) -> N
 
 def test_what_the_reduction_forbids_widens_nothing() -> None:
     space = SPACE.reduce({"hidden_states": 1, "parameters": {"max": 8_000_000}})
-    scoring = task()
+    scoring = scorer()
     assert gate(scoring, GateSettings("sampler", draws=20), space).known == tuple(
         name for name, cell in SPACE.known.items() if space.contains(cell)
     )
@@ -190,7 +190,7 @@ def test_a_failure_keeps_its_reason_and_the_machines_failures_stay_the_machines(
     assert judged(Score(3.0), Score(None, "time-out")) == Score(None, "time-out")  # it is tried again
 
 
-def test_bounds_are_read_as_they_were_written(micro: tuple[Task, Gate], tmp_path: Path) -> None:
+def test_bounds_are_read_as_they_were_written(micro: tuple[Scorer, Gate], tmp_path: Path) -> None:
     path = tmp_path / "gate.json"
     assert Gate.read(path, "this") is None
     micro[1].write(path, "this")
@@ -230,8 +230,8 @@ def test_evolution_finds_nothing_outside_gate_and_region(tmp_path: Path, compose
     region = results["region"]
     assert region["turned_away"] > 0 and region["held"] >= region["share"] == 0.5
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert f"- gate: {300 - inside} of 300 scored are outside its bounds, and " in summary
-    assert f"- region: {region['turned_away']:,} proposals were turned away" in summary
+    assert f"- gate: {300 - inside} of 300 scored architectures were rejected; of the " in summary
+    assert f"- region: {region['turned_away']:,} proposals were rejected as too unlike random" in summary
 
 
 def test_gate_and_region_of_bert(tmp_path: Path, composed: Any) -> None:

@@ -259,7 +259,7 @@ def test_the_front_of_a_search_is_that_of_its_table(composed: Any, tmp_path: Pat
     assert 0 < quality["found"]["hypervolume"] <= quality["best"]["hypervolume"] < 1.05**2
     assert results["searcher_notes"] == {"objectives": {"zerolm": "higher", "parameters": "lower"}, "generations": 5}
     text = (tmp_path / "one" / "summary.md").read_text()
-    assert f"- front: the archive holds {len(front)} of the 50 scored, those that no other dominates in zerolm " in text
+    assert f"- front: {len(front)} of the 50 scored architectures are non-dominated in zerolm " in text
     assert f"- front by truth: {len(front)} of the {len(front)} are in mini_bert; on its nats/masked t" in text
     assert json.loads((tmp_path / "one" / "results.json").read_text())["pareto"]["quality"]["reference"] == [1.05, 1.05]
 

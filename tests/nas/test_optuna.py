@@ -152,7 +152,7 @@ def test_one_objective_has_no_front() -> None:
         ({"objectives": ["ab"], "minimise": ["a"]}, "is to minimise 'a', which is no objective. Did you mean 'ab'?"),
         ({"minimise": ["a"]}, "is to minimise objectives, but none are named; name objectives, too."),
         ({"of": "truth", "objectives": ["a"]}, "has of=truth, whose one objective is the truth, but objectives or"),
-        ({"fidelity": 0.5}, "has fidelity=0.5, which is of truths, but its fitness is a proxy's"),
+        ({"fidelity": 0.5}, "has fidelity=0.5, which concerns truths, but it searches by a proxy"),
     ],
 )
 def test_wrong_options_are_one_sentence(options: dict[str, Any], words: str) -> None:

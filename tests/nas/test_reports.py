@@ -196,7 +196,7 @@ def test_compare_refuses_twice_the_same_and_what_is_no_search(runs: list[str], c
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "results.json").write_bytes((Path(runs[0]) / "results.json").read_bytes())
-    with pytest.raises(ZeronasError, match="hold the same method and seed; give one"):
+    with pytest.raises(ZeronasError, match="hold the same method and seed; name only one"):
         compare_app.run({**config, "runs": [runs[0], str(copy)]})
     (copy / "results.json").write_text('{"command": "search"}')
     with pytest.raises(ZeronasError, match="lacks 'space': another version of zeronas wrote it"):

@@ -19,7 +19,7 @@ import spaces
 from experiments.commands import search as app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Evaluator, Task, _TimeOut
+from nas.engine.evaluate import Evaluator, Scorer, _TimeOut
 from nas.engine.journal import Journal
 from nas.engine.trials import Evaluation
 from proxies.base import Proxy, Record, Score
@@ -379,19 +379,19 @@ def test_overflow_and_constant_units_are_failures_with_their_reason() -> None:
 
     space = spaces.get("rnn")
     hidden = {"hidden_covariance": proxies.get("hidden_covariance"), "random": proxies.get("random")}
-    task = Task(space, Big(embedding=8, hidden=(4,), batch=4, steps=40), hidden, 0)
-    found = task(parse_cell(EXPLODING))
+    scorer = Scorer(space, Big(embedding=8, hidden=(4,), batch=4, steps=40), hidden, 0)
+    found = scorer(parse_cell(EXPLODING))
     assert found.scores["hidden_covariance"] == Score(None, "hidden states are not finite")
     assert found.scores["random"].value is not None
     # leaky ReLU of a product that underflows: the unit stays exactly zero
-    task = Task(space, RNNProbe(embedding=2, hidden=(2,), batch=2, steps=2), hidden, 0)
+    scorer = Scorer(space, RNNProbe(embedding=2, hidden=(2,), batch=2, steps=2), hidden, 0)
     zero = parse_cell(
         {
             "a": {"op": "linear", "input": ["x", "h_prev_0"]},
             "h_new_0": {"op": "elementwise_prod", "input": ["a", "h_prev_0"]},
         }
     )
-    assert task(zero).scores["hidden_covariance"] == Score(None, "constant units")
+    assert scorer(zero).scores["hidden_covariance"] == Score(None, "constant units")
 
 
 def test_failures_are_counted_and_ranked_last(tmp_path: Path, composed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,8 +428,8 @@ class Slow(Proxy):
 
 
 def test_a_time_out_is_a_failure_and_the_next_is_scored() -> None:
-    task = Task(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=3600)
-    first, second = Evaluator(task).map([named_cell("RNN"), named_cell("GRU")])
+    scorer = Scorer(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=3600)
+    first, second = Evaluator(scorer).map([named_cell("RNN"), named_cell("GRU")])
     assert first.scores["slow"] == Score(None, "time-out")
     assert second.scores["slow"] == Score(1.0)
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
@@ -448,8 +448,8 @@ class Endless(Proxy):
 
 
 def test_what_never_ends_is_stopped_by_the_clock() -> None:
-    task = Task(spaces.get("rnn"), RNNProbe(), {"endless": Endless()}, 0, timeout=0.01)
-    assert task(named_cell("GRU")).scores["endless"] == Score(None, "time-out")
+    scorer = Scorer(spaces.get("rnn"), RNNProbe(), {"endless": Endless()}, 0, timeout=0.01)
+    assert scorer(named_cell("GRU")).scores["endless"] == Score(None, "time-out")
 
 
 class Deadly(Proxy):
@@ -471,8 +471,8 @@ class Deadly(Proxy):
 
 @pytest.mark.parametrize(("times", "score"), [(1, Score(1.0)), (9, Score(None, "worker died"))])
 def test_a_worker_that_dies_loses_nothing_but_what_kills(tmp_path: Path, times: int, score: Score) -> None:
-    task = Task(spaces.get("rnn"), RNNProbe(), {"deadly": Deadly(tmp_path, times)}, 0)
-    with Evaluator(task, 2) as evaluator:
+    scorer = Scorer(spaces.get("rnn"), RNNProbe(), {"deadly": Deadly(tmp_path, times)}, 0)
+    with Evaluator(scorer, 2) as evaluator:
         cells = [named_cell(name) for name in ("GRU", "RNN", "LSTM")]
         found = [evaluation.scores["deadly"] for evaluation in evaluator.map(cells)]
     assert found == [Score(1.0), score, Score(1.0)]
@@ -482,9 +482,9 @@ def test_a_worker_that_dies_loses_nothing_but_what_kills(tmp_path: Path, times: 
 def test_two_workers_score_as_one_does() -> None:
     space = spaces.get("rnn")
     cells: list[Cell] = [space.sample(seeds.generator(0, i)) for i in range(20)]
-    task = Task(space, RNNProbe(), {"h": proxies.get("hidden_covariance")}, 0)
-    with Evaluator(task, 2) as two:
-        assert [e.scores for e in two.map(cells)] == [e.scores for e in Evaluator(task).map(cells)]
+    scorer = Scorer(space, RNNProbe(), {"h": proxies.get("hidden_covariance")}, 0)
+    with Evaluator(scorer, 2) as two:
+        assert [e.scores for e in two.map(cells)] == [e.scores for e in Evaluator(scorer).map(cells)]
 
 
 class Unsolvable(Proxy):
@@ -502,9 +502,9 @@ class Unsolvable(Proxy):
 def test_a_proxy_that_fails_does_not_void_what_stands_beside_it() -> None:
     alone = {"h": proxies.get("hidden_covariance"), "parameters": proxies.get("parameters")}
     space, cell = spaces.get("rnn"), named_cell("GRU")
-    beside = Task(space, RNNProbe(), {"u": Unsolvable(), **alone}, 0)(cell).scores
+    beside = Scorer(space, RNNProbe(), {"u": Unsolvable(), **alone}, 0)(cell).scores
     assert beside["u"] == Score(None, "no convergence")
-    assert {label: beside[label] for label in alone} == Task(space, RNNProbe(), alone, 0)(cell).scores
+    assert {label: beside[label] for label in alone} == Scorer(space, RNNProbe(), alone, 0)(cell).scores
 
 
 def test_scoring_leaves_the_callers_threads_alone() -> None:
@@ -522,7 +522,7 @@ def test_scoring_leaves_the_callers_threads_alone() -> None:
                 seen.append(torch.get_num_threads())
                 return 1.0
 
-        with Evaluator(Task(spaces.get("rnn"), RNNProbe(), {"t": Threads()}, 0)) as evaluator:
+        with Evaluator(Scorer(spaces.get("rnn"), RNNProbe(), {"t": Threads()}, 0)) as evaluator:
             list(evaluator.map([named_cell("GRU")]))
         assert seen == [1] and torch.get_num_threads() == 3
     finally:
@@ -532,12 +532,12 @@ def test_scoring_leaves_the_callers_threads_alone() -> None:
 def test_a_time_limit_that_cannot_be_kept_is_told() -> None:
     import threading
 
-    task = Task(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=1.0)
+    scorer = Scorer(spaces.get("rnn"), RNNProbe(), {"slow": Slow()}, 0, timeout=1.0)
     told: list[str] = []
 
     def elsewhere() -> None:
         try:
-            Evaluator(task)
+            Evaluator(scorer)
         except ZeronasError as error:
             told.append(str(error))
 

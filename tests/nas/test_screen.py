@@ -21,7 +21,7 @@ from experiments.commands import screen as app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
 from nas.core.executors import LocalExecutor
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.engine.screen import CHUNK, Screen, drawn, fingerprint, screened
 from proxies.base import Proxy
 from spaces.record import Record
@@ -50,13 +50,13 @@ def test_the_best_are_the_draws_that_score_so(made: Callable[..., Path]) -> None
     rows = list(csv.DictReader((folder / "table.csv").open(encoding="utf-8")))
     space = spaces.get("rnn")
     cells = [space.sample(seeds.generator(0, "screen", number)) for number in range(600)]
-    task = Task(
+    scorer = Scorer(
         space,
         RNNProbe(hidden=(6,), embedding=6, batch=4, steps=4, stacked=True),
         {name: proxies.get(name, "rnn") for name in ("hidden_covariance", "parameters")},
         0,
     )
-    scores = [one.scores for one in task.together(cells)]
+    scores = [one.scores for one in scorer.together(cells)]
     wanted: dict[str, tuple[float, int]] = {}
     for number, (cell, score) in enumerate(zip(cells, scores, strict=True)):
         if score["hidden_covariance"].value is not None:
@@ -145,9 +145,9 @@ class Deadly(Proxy):
 def test_what_kills_its_worker_is_the_only_failure(tmp_path: Path) -> None:
     space = spaces.get("rnn")
     deadly = drawn(space, 0, 7)
-    task = Task(space, RNNProbe(), {"deadly": Deadly(deadly.key)}, 0)
+    scorer = Scorer(space, RNNProbe(), {"deadly": Deadly(deadly.key)}, 0)
     with Screen(tmp_path, {"run": 1}, 20, ["deadly"]) as screen:
-        for chunk in screened(task, screen.missing, LocalExecutor(1, memory=8.0)):
+        for chunk in screened(scorer, screen.missing, LocalExecutor(1, memory=8.0)):
             screen.add(chunk)
         assert screen.failures == {"worker died": int((screen.keys == fingerprint(deadly.key)).sum())}
         assert np.isnan(screen.scores[7]) and np.isnan(screen.scores).sum() == screen.failures["worker died"]
@@ -156,9 +156,9 @@ def test_what_kills_its_worker_is_the_only_failure(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = Task(spaces.get("rnn"), RNNProbe(), {"parameters": proxies.get("parameters", "rnn")}, 0)
+    scorer = Scorer(spaces.get("rnn"), RNNProbe(), {"parameters": proxies.get("parameters", "rnn")}, 0)
     with Screen(tmp_path, {}, 10, ["parameters"]) as screen:
-        [chunk] = screened(task, screen.missing, LocalExecutor(1))
+        [chunk] = screened(scorer, screen.missing, LocalExecutor(1))
 
         class Full:
             def seek(self, place: int) -> None: ...

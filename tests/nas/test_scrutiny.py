@@ -60,7 +60,7 @@ def test_the_report_says_what_its_table_does(composed: Any, tmp_path: Path, caps
     at = next(i for i, line in enumerate(printed) if line.startswith("tau with ties broken"))
     assert printed[at + 1].split()[:4] == ["proxy", "distinct", "ties", "broken"]
     order = sorted(results["proxies"], key=lambda label: -results["proxies"][label]["agreement_all"]["tau"])
-    assert [line.split()[0] for line in printed[at + 2 : at + 7]] == [*order, "(by"]
+    assert [line.split()[0] for line in printed[at + 2 : at + 7]] == [*order, "(at"]
     tables = printed[: next(i for i, line in enumerate(printed) if line.startswith("retest"))]
     assert max(len(line) for line in tables[1:]) <= 120
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def test_a_few_architectures_teach_nothing(composed: Any, tmp_path: Path) -> Non
     assert reference_line(results) == (
         "learned from labels: nothing, it needs 20 architectures or more, whose truths differ"
     )
-    assert "Of the 6 best by the proxy" in "\n".join(section(results, list(results["proxies"])))
+    assert "about the 6 best by the proxy" in "\n".join(section(results, list(results["proxies"])))
 
 
 def test_a_space_without_views_says_so(composed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,7 @@ def test_a_ranking_shows_the_curve_of_every_proxy(
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "## Truth against how strongly the proxy selects" in summary and "HedgeTune" in summary
     assert f"**parameters**: best n {best_n(found['proxies']['parameters'])}" in summary
-    assert summary.count(f"| {percent(made[100]['quantile'])} [") >= 1 and "73 of them diverged" in summary
+    assert summary.count(f"| {percent(made[100]['quantile'])} [") >= 1 and "The trainings of 73 diverged" in summary
     assert "selection.png" in results["plots"]
     assert (tmp_path / "selection.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "results.json").read_text())["selection"]["oracle"]["best"]["n"] == 303
@@ -222,7 +222,7 @@ def test_a_short_ranking_says_why_there_is_no_curve(composed: Any, tmp_path: Pat
     )
     assert results["selection"]["proxies"] == {} and "selection.png" not in results["plots"]
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert "Nothing can be said: 6 architectures have a truth or diverged, and at least 10 are needed." in summary
+    assert "There is no curve: 6 architectures have a truth or diverged, and at least 10 are needed." in summary
 
 
 def searched(composed: Any, folder: Path, *overrides: str) -> tuple[dict[str, Any], str]:

@@ -550,9 +550,9 @@ def test_truths_at_a_share_cost_that_share() -> None:
         (
             "evolution",
             {"fidelity": 0.5},
-            "has fidelity=0.5, which is of truths, but its fitness is a proxy's; of=truth",
+            "has fidelity=0.5, which concerns truths, but it searches by a proxy; use of=truth",
         ),
-        ("local", {"together": 4}, "has together=4, which is of truths, but its fitness is a proxy's; of=truth makes"),
+        ("local", {"together": 4}, "has together=4, which concerns truths, but it searches by a proxy; use of=truth"),
         ("robot", {"normalise": "log"}, "Unknown normalise 'log' of searcher 'robot'. Available: minmax, rank."),
         ("hnas", {"lowest": 1.0, "highest": 1.0}, "needs lowest < highest, but got (lowest=1, highest=1)."),
         ("proxybo", {"folds": 1}, "needs folds to be a whole number from 2 to 1,000, but got 1."),
@@ -629,7 +629,7 @@ def test_a_search_of_the_truth_scores_nothing_and_says_so(tmp_path: Path, compos
         ),
         (
             ("searcher=random", "searcher.of=truth", "queries=3", "gate=sampler"),
-            "gate=sampler looks at what is scored, but searcher 'random' asks for the truth of what it proposes, unsco",
+            "gate=sampler checks scored architectures, but searcher 'random' asks for the truth of its proposals wi",
         ),
         (
             ("searcher=hnas", "queries=3", "proxy=[snip,ntk_condition]"),
@@ -637,7 +637,7 @@ def test_a_search_of_the_truth_scores_nothing_and_says_so(tmp_path: Path, compos
         ),
         (
             ("searcher=halving", "queries=3", "searcher.rungs=[0.5,1]"),
-            "Benchmark 'csv_mine' knows no value after a share of 0.5 of a training; the smallest share is 1.",
+            "Benchmark 'csv_mine' has no value after a share of 0.5 of a training; the smallest share is 1.",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_a_table_answers_at_eighths_as_its_trainings_curves_say(name: str) -> No
     assert table.truth(entry.architecture, 0.3) == table.truth(entry.architecture, 0.25)  # the last one before it
     full = table.truth(entry.architecture)
     assert full is not None and full.value == entry.value
-    with pytest.raises(ZeronasError, match=r"knows no value after a share of 0.1 of a training; the smallest share is"):
+    with pytest.raises(ZeronasError, match=r"has no value after a share of 0.1 of a training; the smallest share is"):
         table.truth(entry.architecture, 0.1)
 
 

@@ -17,7 +17,7 @@ import spaces
 from experiments.commands import search as app
 from nas.core import seeds
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Evaluator, Task
+from nas.engine.evaluate import Evaluator, Scorer
 from proxies.aggregation import MEMBERS, RankAggregation, Reference
 from proxies.base import PROXIES, Needs, Proxy, ProxyFailure, Record
 from spaces.base import Counts
@@ -142,8 +142,8 @@ def prepared(seed: int = 0, **options: Any) -> RankAggregation:
 def test_references_are_the_scores_of_the_samples_draws() -> None:
     made = prepared()
     drawn = [RNN.sample(seeds.generator(0, "reference", i)) for i in range(40)]
-    task = Task(RNN, PROBE, {"covariance": proxies.get("hidden_covariance"), "cost": proxies.get("flops")}, 0)
-    with Evaluator(task) as evaluator:
+    scorer = Scorer(RNN, PROBE, {"covariance": proxies.get("hidden_covariance"), "cost": proxies.get("flops")}, 0)
+    with Evaluator(scorer) as evaluator:
         scores = [one.scores for one in evaluator.map(drawn)]
     assert made._references is not None and set(made._references) == set(MEMBERS)
     for label in MEMBERS:
@@ -171,9 +171,9 @@ def test_a_process_scores_a_sample_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_members_that_need_it_are_prepared() -> None:
     bert = spaces.get("bert").reduce({"layers": 2})
     made = proxies.get("rank_aggregation", "bert", members={"zerolm": None}, sample=30)
-    task = Task(bert, bert.make_probe({"batch": 2, "steps": 3, "vocabulary": 20}), {"r": made}, 0)
+    scorer = Scorer(bert, bert.make_probe({"batch": 2, "steps": 3, "vocabulary": 20}), {"r": made}, 0)
     items = [bert.sample(np.random.default_rng(i)) for i in range(12)]
-    places = [task(one).scores["r"].value for one in items]
+    places = [scorer(one).scores["r"].value for one in items]
     alone = proxies.get("zerolm", "bert").prepare(bert)
     record = [Record.of(bert, one, Needs.union([alone]), 0) for one in items]
     expected = [alone(one) for one in record]

@@ -297,16 +297,16 @@ def test_padding_is_at_the_end_of_every_example(monkeypatch):
         BertProbe(padding=2)
 
 
-def test_released_initialisation_is_shared_by_all_architectures():
+def test_replayed_initialisation_is_shared_by_all_architectures():
     proxy = BertSynapticSaliency("released")
     other = BertConfig(256, MIXED.layers[:2])
-    first, second = (look(config, [proxy], init="released") for config in (MIXED, other))
+    first, second = (look(config, [proxy], init="replayed") for config in (MIXED, other))
     table, again = (next(w.value for w in seen.weights if w.name == "position") for seen in (first, second))
     assert table.shape == again.shape == (512, 128)
     assert not torch.equal(table, look(MIXED, [proxy]).weights[-1].value)
 
 
-@pytest.mark.parametrize("reading", ["stated", "released", "trained"])
+@pytest.mark.parametrize("reading", ["stated", "scored", "trained"])
 def test_all_metrics_have_values_on_all_readings(reading):
     config = BertConfig(128, MIXED.layers)
     everything = [metric(variant) for metric in METRICS for variant in ("released", "corrected")]
@@ -336,8 +336,8 @@ def test_released_confidences_and_distance_follow_the_published_columns(data_dir
     bench = get("flexibert", data_dir)
     rows = bench.rows[::25]
     metrics = [kind("released") for kind in (HeadConfidence, SoftmaxConfidence, BertActivationDistance)]
-    probe = {"batch": 1, "steps": 512, "vocabulary": 30522, "train_mode": True, "padding": 0.67, "init": "released"}
-    seen = [look(row.config, metrics, "released", **probe) for row in rows]
+    probe = {"batch": 1, "steps": 512, "vocabulary": 30522, "train_mode": True, "padding": 0.67, "init": "replayed"}
+    seen = [look(row.config, metrics, "scored", **probe) for row in rows]
     for metric in metrics:
         published = [bench.metrics[row.id][bench.published_column(metric)] for row in rows]
         assert spearmanr([metric(record) for record in seen], published)[0] > 0.95
@@ -359,6 +359,6 @@ def test_tensor_counts_explain_every_published_normalisation(data_dir):
 
 def test_released_parameters_are_exact(data_dir):
     bench = get("flexibert", data_dir)
-    space = BertSpace("released")
+    space = BertSpace("scored")
     found = [space.counts(row.config).parameters == bench.metrics[row.id]["Number of Parameters"] for row in bench.rows]
     assert sum(found) == 500

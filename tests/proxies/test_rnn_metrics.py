@@ -18,7 +18,7 @@ import proxies
 import spaces.rnn.module
 import spaces.rnn.probe
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.truth import benchmarks
 from proxies.activation import ActivationDistance, agreement
 from proxies.base import Needs, Noise, Proxy, ProxyFailure, Record, Tap, Weight
@@ -185,7 +185,7 @@ def test_noised_metrics_ask_for_their_passes() -> None:
         NoisedJacobianCosine("small")(noised("variance"))
 
 
-@pytest.mark.parametrize("init", ["released", "derived"])
+@pytest.mark.parametrize("init", ["replayed", "derived"])
 def test_noised_inputs(init: str) -> None:
     """e + a Var(e) eps: one eps for all factors, variance (or deviation) over the batch, per step and unit."""
     cell = named_cell("LSTM")
@@ -196,7 +196,7 @@ def test_noised_inputs(init: str) -> None:
     plan = compile_plan(cell, canonical=init == "derived")
     _, weights = probe.draw(plan, cell.key, 2, 0)
     assert seen.embedding is not None
-    eps = np.random.RandomState(0).normal(size=(4, 3, 3)) if init == "released" else probe._noise(0).numpy()
+    eps = np.random.RandomState(0).normal(size=(4, 3, 3)) if init == "replayed" else probe._noise(0).numpy()
     e = seen.embedding.numpy().astype(np.float64)
     for factor, of in noises:
         spread = e.var(axis=1, keepdims=True) if of == "variance" else e.std(axis=1, keepdims=True)
@@ -288,7 +288,7 @@ def test_weights_of_the_released_saliency_follow_the_recipe() -> None:
     """Written with its inputs turned round, a linear node loses the other weight."""
     kept = []
     for inputs in (("x", "h_prev_0"), ("h_prev_0", "x")):
-        seen = see(parse_cell({"h_new_0": node("linear", *inputs)}), init="released", hidden=(5,))
+        seen = see(parse_cell({"h_new_0": node("linear", *inputs)}), init="replayed", hidden=(5,))
         found = {w.position: w for w in seen.weights if w.part == "linear"}
         assert [tuple(found[i].value.shape) for i in (0, 1)] == [(5, 3 if name == "x" else 5) for name in inputs]
         second, table = found[1], seen.weights[-1]
@@ -352,7 +352,7 @@ def double() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("cell", [named_cell("LSTM"), named_cell("GRU"), three_states(), state_feeds_its_own_step()])
-@pytest.mark.parametrize("init", ["derived", "released"])
+@pytest.mark.parametrize("init", ["derived", "replayed"])
 @pytest.mark.usefixtures("double")
 def test_gradients_by_finite_differences(cell: Cell, init: str) -> None:
     """Every entry of input, weights and states of a tiny stack, in float64: central differences err by about 1e-9."""
@@ -426,7 +426,7 @@ def test_the_embedding_matrix_gathers_the_gradients_of_each_token() -> None:
     assert positions == 12
 
 
-@pytest.mark.parametrize("init", ["derived", "released"])
+@pytest.mark.parametrize("init", ["derived", "replayed"])
 def test_a_pass_with_gradients_sees_what_a_forward_pass_sees(init: str) -> None:
     for cell in (named_cell("LSTM"), three_states()):
         plain = RNNProbe(**SMALL, init=init).observe(SPACE, cell, Needs(frozenset({"forward"}), 2), 0)
@@ -467,21 +467,21 @@ def test_all_metrics_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         forward.clear()
         backward.clear()
-        result = Task(SPACE, probe, metrics, 0)(named_cell("LSTM"))
+        result = Scorer(SPACE, probe, metrics, 0)(named_cell("LSTM"))
         assert all(score.value is not None for score in result.scores.values())
         assert (len(forward), len(backward)) == (runs, backs)
 
 
 @pytest.mark.parametrize("variant", ["released", "corrected"])
 def test_alone_or_together_and_again(variant: str) -> None:
-    probe = RNNProbe(**SMALL, init="released" if variant == "released" else "derived")
+    probe = RNNProbe(**SMALL, init="replayed" if variant == "released" else "derived")
     metrics = every_metric("small", "large", "more", variant=variant)
-    together = Task(SPACE, probe, metrics, 0)(named_cell("GRU")).scores
+    together = Scorer(SPACE, probe, metrics, 0)(named_cell("GRU")).scores
     torch.manual_seed(5)
     np.random.seed(5)
-    assert Task(SPACE, probe, dict(reversed(metrics.items())), 0)(named_cell("GRU")).scores == together
+    assert Scorer(SPACE, probe, dict(reversed(metrics.items())), 0)(named_cell("GRU")).scores == together
     for label, proxy in metrics.items():
-        alone = Task(SPACE, probe, {label: proxy}, 0)(named_cell("GRU")).scores[label]
+        alone = Scorer(SPACE, probe, {label: proxy}, 0)(named_cell("GRU")).scores[label]
         assert alone == together[label]
 
 
@@ -603,7 +603,7 @@ def test_one_published_row() -> None:
         "hidden_covariance": (-1899.773723, 0.1),
     }
     metrics = {name: proxies.get(name, variant="released") for name in published}
-    found = Task(SPACE, paper, metrics, 0)(parse_cell(recipe)).scores
+    found = Scorer(SPACE, paper, metrics, 0)(parse_cell(recipe)).scores
     for name, (value, tolerance) in published.items():
         assert found[name].value == pytest.approx(value, rel=tolerance)
 

@@ -78,9 +78,9 @@ def test_regularised():
 
 
 def test_constants_from_the_space():
-    space = BertSpace("released")
+    space = BertSpace("scored")
     mu, sigma = Swap(True, sample=400).prepare(space).constants
-    # the parameters of the released reading range from 5,190 to 15,567 thousand; their median in 500 is 8,995
+    # the parameters of the scored reading range from 5,190 to 15,567 thousand; their median in 500 is 8,995
     assert 8000 < mu < 11000
     assert 1500 < math.sqrt(sigma) < 6000
     assert Swap(True, sample=400, quantile=0.9).prepare(space).constants[0] > mu + 1000

@@ -207,7 +207,7 @@ def test_malformed_configuration_is_told_in_one_sentence(data: Any, sentence: st
 
 
 @pytest.mark.parametrize(
-    ("operation", "one", "three"),  # one layer of the released reading, with 1 and with 3 feed-forward layers
+    ("operation", "one", "three"),  # one layer of the scored reading, with 1 and with 3 feed-forward layers
     [
         (("SA", "SDP", 2), 789_760, 2_888_960),
         (("SA", "WMA", 4), 855_296, 2_954_496),
@@ -222,7 +222,7 @@ def test_malformed_configuration_is_told_in_one_sentence(data: Any, sentence: st
 def test_parameters_of_the_released_layers(operation: tuple[Any, ...], one: int, three: int) -> None:
     for hidden, width in ((128, 512), (256, 1024)):  # neither reaches the released model
         config = BertConfig(hidden, (Layer(*operation, width, 1), Layer(*operation, width, 3)))
-        planned = plan(config, "released")
+        planned = plan(config, "scored")
         assert encoder_parameters(planned) == one + three
         assert embedding_parameters(planned) == 4_005_888
 
@@ -243,7 +243,7 @@ def test_what_the_readings_ignore() -> None:
     assert plan(a, "trained") == plan(b, "trained")  # operations, and the width of a single feed-forward layer
     assert plan(a, "trained").layers[0].feed_forward == (512,)
     assert plan(pair(Layer("SA", "SDP", 4, 512, 3)), "trained").layers[0].feed_forward == (1024, 512, 512)
-    assert plan(BertConfig(256, a.layers), "released") == plan(a, "released")
+    assert plan(BertConfig(256, a.layers), "scored") == plan(a, "scored")
     assert plan(a).layers[0] == LayerPlan("DSC", 2, 32, 9, (512,))
     assert plan(pair(Layer("DSC", 5, 2, 512, 1), 128)).layers[0] == LayerPlan("DSC", 1, 64, 5, (512,))
 
@@ -385,7 +385,7 @@ def test_tap_sees_every_named_tensor_once() -> None:
     seen: list[tuple[str, int, tuple[int, ...]]] = []
     model = build(config, vocabulary=20)
     out = model(
-        torch.ones(2, 6, dtype=torch.int64), tap=lambda name, layer, x: seen.append((name, layer, tuple(x.shape)))
+        torch.ones(2, 6, dtype=torch.int64), listener=lambda name, layer, x: seen.append((name, layer, tuple(x.shape)))
     )
     assert tuple(out.shape) == (2, 6, 256)
     qkv = [("query", (2, 6, 256)), ("key", (2, 6, 256)), ("value", (2, 6, 256))]
@@ -552,7 +552,7 @@ def test_reductions_only_narrow() -> None:
         ({"sa_layers": {"min": 4}}, "The reduction wants sa_layers from 4 to inf, but the space has only 1 to 3."),
         (
             {"operation_parameter": {"min": 5}},
-            "The reduction gives an interval for 'operation_parameter', which has names among its values; "
+            "The reduction gives a range for 'operation_parameter', which has names among its values; "
             "list those wanted of: SDP, WMA, DFT, DCT, 5, 9.",
         ),
     ):
@@ -568,11 +568,13 @@ def test_an_empty_reduction_is_told() -> None:
 
 
 def test_unknown_reading_and_bad_vocabulary() -> None:
-    with pytest.raises(ZeronasError) as caught:
-        BertSpace("train")
-    assert str(caught.value) == (
-        "Unknown reading 'train' of BERT configurations. Did you mean 'trained'? Available: released, stated, trained."
-    )
+    for name, meant in (("train", "trained"), ("released", "scored")):  # the second is what it was called before
+        with pytest.raises(ZeronasError) as caught:
+            BertSpace(name)
+        assert str(caught.value) == (
+            f"Unknown reading '{name}' of BERT configurations. Did you mean '{meant}'? Available: scored, stated, "
+            "trained."
+        )
     with pytest.raises(ZeronasError) as caught:
         BertSpace(vocabulary=0)
     assert str(caught.value) == "Space 'bert' needs vocabulary to be a whole number of 1 or more, but got 0."
@@ -627,13 +629,13 @@ def test_published_sampler_draws_the_benchmark(data_dir: Path) -> None:
 def test_released_parameters_of_the_benchmark(data_dir: Path) -> None:
     with (data_dir / "flexibert" / "BERT_results_activation.csv").open() as file:
         published = {int(row["ID"]): int(row["Number of Parameters"]) for row in csv.DictReader(file)}
-    ours = {index: count(config, "released").parameters for index, config in enumerate(published_sample())}
+    ours = {index: count(config, "scored").parameters for index, config in enumerate(published_sample())}
     assert len(published) == 500 and ours == published
 
 
 @pytest.mark.parametrize(
     ("reading", "low", "high"),
-    [("stated", 4_269_824, 15_472_806), ("released", 5_189_632, 15_566_612), ("trained", 4_369_408, 15_561_728)],
+    [("stated", 4_269_824, 15_472_806), ("scored", 5_189_632, 15_566_612), ("trained", 4_369_408, 15_561_728)],
 )
 def test_range_of_parameters_in_the_benchmark(reading: str, low: int, high: int) -> None:
     numbers = [count(config, reading).parameters for config in published_sample()]
@@ -644,8 +646,8 @@ def test_released_weights_are_those_of_constructing_the_released_encoder() -> No
     config = BertConfig(
         256, (Layer("DSC", 5, 4, 1024, 3), Layer("SA", "WMA", 2, 1024, 1), Layer("LT", "DFT", 2, 512, 1))
     )
-    model = BertSpace("released").build(config, vocabulary=20)
-    model.initialise_as_released(torch.Generator().manual_seed(7))
+    model = BertSpace("scored").build(config, vocabulary=20)
+    model.replay_initialisation(torch.Generator().manual_seed(7))
     nn = torch.nn
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

@@ -49,7 +49,7 @@ def gru_written_differently() -> Cell:
     )
 
 
-@pytest.mark.parametrize("init", ["derived", "released"])
+@pytest.mark.parametrize("init", ["derived", "replayed"])
 def test_the_first_state_is_zero_and_the_last_is_left_out(init: str) -> None:
     """For h_new_0 = b + W x + U h the record is 0, h_1, .., h_{T-1}: a longer run shows what comes next."""
     for cell in (named_cell("RNN"), named_cell("LSTM")):
@@ -59,7 +59,7 @@ def test_the_first_state_is_zero_and_the_last_is_left_out(init: str) -> None:
             assert not hidden[0].any() and bool(hidden[1:].any(dim=2).all())
 
 
-@pytest.mark.parametrize("init", ["derived", "released"])
+@pytest.mark.parametrize("init", ["derived", "replayed"])
 def test_states_follow_from_those_before(init: str) -> None:
     """One linear node: h_{t+1} - h_t is linear in what changed, so the recorded states obey one affine recurrence."""
     cell = parse_cell({"h_new_0": node("linear", "x", "h_prev_0")})
@@ -94,7 +94,7 @@ def test_the_same_record_in_another_process() -> None:
     assert found.stdout.split() == here
 
 
-@pytest.mark.parametrize("init", ["derived", "released"])
+@pytest.mark.parametrize("init", ["derived", "replayed"])
 def test_seed_and_cell_decide(init: str) -> None:
     gru = named_cell("GRU")
     again = see(gru, init=init).hidden
@@ -117,7 +117,7 @@ def test_derived_layers_do_not_depend_on_how_many_are_run() -> None:
     assert torch.equal(see(gru, ONE, hidden=(5,)).hidden[0], see(gru, TWO).hidden[0])
 
 
-def released_states(cell: Cell, seed: int, embedding: int, sizes: list[int], vocabulary: int) -> list[torch.Tensor]:
+def replayed_states(cell: Cell, seed: int, embedding: int, sizes: list[int], vocabulary: int) -> list[torch.Tensor]:
     """Replays the released code's torch stream by hand for a cell of linear nodes only, in recipe order.
 
     The embedding's normal default; per layer the defaults of every linear node, then its reset; the decoder's
@@ -162,25 +162,25 @@ def released_states(cell: Cell, seed: int, embedding: int, sizes: list[int], voc
     return recorded
 
 
-def test_released_stream_against_a_replay_by_hand() -> None:
+def test_replayed_stream_against_a_replay_by_hand() -> None:
     cell = parse_cell({"a": node("linear", "x", "h_prev_0"), "h_new_0": node("linear", "h_prev_0", "a", "x")})
     for needs, layers in ((ONE, 1), (TWO, 2)):
-        record = see(cell, needs, seed=3, init="released")
-        expected = released_states(cell, 3, 3, [5, 4], 20)[:layers]
+        record = see(cell, needs, seed=3, init="replayed")
+        expected = replayed_states(cell, 3, 3, [5, 4], 20)[:layers]
         for found, wanted in zip(record.hidden, expected, strict=True):
             torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_released_weights_follow_the_order_of_the_recipe() -> None:
+def test_replayed_weights_follow_the_order_of_the_recipe() -> None:
     """Two ways to write one graph get different weights, whichever is asked for first."""
     recipe = {"a": node("linear", "x", "h_prev_0"), "h_new_0": node("linear", "h_prev_0", "a", "x")}
     first = parse_cell(recipe)
     second = parse_cell({"h_new_0": node("linear", "x", "a", "h_prev_0"), "a": node("linear", "h_prev_0", "x")})
     assert first == second
-    records = [see(cell, ONE, seed=3, init="released").hidden[0] for cell in (first, second, first)]
+    records = [see(cell, ONE, seed=3, init="replayed").hidden[0] for cell in (first, second, first)]
     assert not torch.equal(records[0], records[1]) and torch.equal(records[0], records[2])
     for cell, found in zip((first, second), records, strict=False):
-        torch.testing.assert_close(found, released_states(cell, 3, 3, [5, 4], 20)[0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found, replayed_states(cell, 3, 3, [5, 4], 20)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_derived_embedding_depends_on_the_seed_alone() -> None:
@@ -200,7 +200,7 @@ def test_layers_run_only_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(spaces.rnn.module, "unroll", counted)
     for needs, runs in ((Needs(frozenset({"shapes"}), 0), 0), (Needs(frozenset(), 0), 0), (ONE, 1), (TWO, 2)):
-        for init in ("derived", "released"):
+        for init in ("derived", "replayed"):
             calls.clear()
             record = see(named_cell("GRU"), needs, init=init)
             assert len(calls) == len(record.hidden) == runs
@@ -242,9 +242,8 @@ def test_cells_of_three_states_start_from_zero() -> None:
         ),
         ({"hidden": 64}, "needs hidden to be a list of one or more, each a whole number of 1 or more, but got 64."),
         (
-            {"init": "release"},
-            "Unknown init 'release' of the probe of space 'rnn'. Did you mean 'released'? "
-            "Available: derived, released.",
+            {"init": "replay"},
+            "Unknown init 'replay' of the probe of space 'rnn'. Did you mean 'replayed'? Available: derived, replayed.",
         ),
     ],
 )

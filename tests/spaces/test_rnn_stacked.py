@@ -11,7 +11,7 @@ import torch
 
 import proxies
 from nas.core.errors import ZeronasError
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from proxies.base import Needs, Record
 from proxies.covariance import correlation_scores
 from spaces.rnn import Cell, RNNSpace, named_cell
@@ -69,16 +69,16 @@ def test_a_stacked_pass_sees_what_a_pass_of_its_own_sees(sizes: dict[str, Any]) 
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-def test_what_needs_gradients_or_a_released_stream_has_a_pass_of_its_own() -> None:
+def test_what_needs_gradients_or_a_replayed_stream_has_a_pass_of_its_own() -> None:
     probe = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, stacked=True)
     assert probe.together(FORWARD) > 1
     assert probe.together(Needs(frozenset({"forward", "backward"}), 1)) == 1
     assert probe.together(Needs(frozenset({"shapes"}), 0)) == 1
-    assert RNNProbe(init="released", stacked=True).together(FORWARD) == 1
+    assert RNNProbe(init="replayed", stacked=True).together(FORWARD) == 1
     assert RNNProbe(embedding=400, hidden=(600, 600, 400), batch=50, steps=70, stacked=True).together(FORWARD) == 1
-    released = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, init="released")
-    (found,) = released.observe_many(SPACE, [named_cell("GRU")], FORWARD, 1)
-    assert same(found, released.observe(SPACE, named_cell("GRU"), FORWARD, 1))
+    replayed = RNNProbe(embedding=3, hidden=(5,), batch=2, steps=4, vocabulary=20, init="replayed")
+    (found,) = replayed.observe_many(SPACE, [named_cell("GRU")], FORWARD, 1)
+    assert same(found, replayed.observe(SPACE, named_cell("GRU"), FORWARD, 1))
     with pytest.raises(ZeronasError, match="needs layer 2"):
         probe.observe_many(SPACE, [named_cell("GRU")], Needs(FORWARD.kinds, 2), 0)
     assert probe.observe_many(SPACE, [], FORWARD, 0) == []
@@ -109,10 +109,10 @@ def test_the_schedule_of_an_lstm_and_an_rnn() -> None:
 def test_a_task_scores_the_same_in_any_company() -> None:
     chosen = {name: proxies.get(name, "rnn") for name in ("hidden_covariance", "state_size", "parameters")}
     probe = RNNProbe(embedding=8, hidden=(16,), batch=6, steps=6, vocabulary=50, stacked=True)
-    task = Task(SPACE, probe, chosen, 0, samples=2)
+    scorer = Scorer(SPACE, probe, chosen, 0, samples=2)
     cells = drawn(20, seed=1)
-    alone = [task(cell) for cell in cells]
-    together = task.together(cells[::-1])[::-1]
+    alone = [scorer(cell) for cell in cells]
+    together = scorer.together(cells[::-1])[::-1]
     assert [(e.key, e.scores) for e in together] == [(e.key, e.scores) for e in alone]
     assert any(score.value is not None for e in alone for score in e.scores.values())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import proxies
 import spaces
 from nas.core.files import write_text
-from nas.engine.evaluate import Task
+from nas.engine.evaluate import Scorer
 from nas.truth.benchmarks import MiniBERT
 
 FILE = Path(__file__).with_name("encoders.csv")
@@ -24,7 +24,7 @@ HEADER = ("architecture", "hidden", "first", "second", "parameters", *SCORES, "h
 def table() -> str:
     """Returns the text of the file, encoders in the order of their keys."""
     space, benchmark = spaces.get("bert"), MiniBERT()
-    task = Task(space, space.make_probe(), {name: proxies.get(name, "bert") for name in SCORES}, seed=0)
+    scorer = Scorer(space, space.make_probe(), {name: proxies.get(name, "bert") for name in SCORES}, seed=0)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -35,7 +35,7 @@ def table() -> str:
             number += 1
             known = [f"encoder-{number:02}", made_of["hidden_size"], *made_of["operation_type"]]
             known.append(space.counts(entry.architecture).parameters)
-            known += [f"{score.value:.6g}" for score in task(entry.architecture).scores.values()]
+            known += [f"{score.value:.6g}" for score in scorer(entry.architecture).scores.values()]
             for row in benchmark.trainings:
                 if row["key"] == entry.key:
                     half = row["curve"].split()[3].partition(":")[2]  # the fourth of eight evaluations

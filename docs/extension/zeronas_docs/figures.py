@@ -118,7 +118,7 @@ def _readings() -> Figures:
     labels = {"zerolm": "zerolm_auto", "nsc": "nsc_real", "parameters": "parameters"}
     return {
         reading: {name: f"{data[reading]['proxies'][label]['agreement']['tau']:.3f}" for name, label in labels.items()}
-        for reading in ("stated", "released", "trained")
+        for reading in ("stated", "scored", "trained")
     }
 
 

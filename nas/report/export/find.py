@@ -92,8 +92,8 @@ def read_find(folder: Path, key: str | None = None) -> Find:
     if command == "train":
         return _of_training(training_results(results, folder), folder, key)
     raise ZeronasError(
-        f"'{folder / 'results.json'}' is not the result of a search or a training, so it holds no find; export takes "
-        "folders that `zeronas search` and `zeronas train` made."
+        f"'{folder / 'results.json'}' is not the result of a search or a training, so it has no architecture to "
+        "export; export takes folders that `zeronas search` and `zeronas train` made."
     )
 
 

@@ -1,4 +1,4 @@
-"""The first sentences of the page: what was found, and what it is worth."""
+"""The first sentences of the page: the result, and how good it is."""
 
 from __future__ import annotations
 
@@ -39,15 +39,14 @@ def searched(results: Mapping[str, Any]) -> list[str]:
     regret = results["regret"]
     if regret and regret["random"]:
         told.append(
-            f"Random search that asks for as many truths ({number(results['queries_used'])} trainings) is expected to "
+            f"Random search with the same query budget ({number(results['queries_used'])} trainings) is expected to "
             f"have a regret of {number(regret['random'][-1])} {unit}."
         )
     if found["noise"]:
         better, worse = found["noise"]["best"], found["noise"]["worst"]
         told.append(
-            f"One training of the same architecture varies by a standard deviation of {number(benchmark['noise'])} "
-            f"{unit}, so that the find may stand anywhere from rank {better['rank']:,} to {worse['rank']:,} (95% "
-            "interval)."
+            f"Trainings of the same architecture differ by a standard deviation of {number(benchmark['noise'])} "
+            f"{unit}, so the true rank may be anything from {better['rank']:,} to {worse['rank']:,} (95% interval)."
         )
     return told
 
@@ -78,13 +77,13 @@ def ranked(results: Mapping[str, Any], order: Sequence[str]) -> list[str]:
     ]
     beside = tied(results["proxies"], best)
     if beside:
-        told.append(f"Its 95% interval overlaps with that of {', '.join(beside)}: this run cannot tell them apart.")
+        told.append(f"Its 95% interval overlaps with that of {', '.join(beside)}: this run does not distinguish them.")
     elif len(order) > 1:
         told.append(f"The next is {order[1]}, {estimate(results['proxies'][order[1]]['agreement_all'])}.")
     again = noise["retest"]["tau"]
     if again is not None:
         told.append(
-            f"Two trainings of the same architectures agree at tau {again:.3f}; a proxy that knew the expected truth "
+            f"Two trainings of the same architectures agree at tau {again:.3f}; a proxy without noise "
             f"would reach about {noise['ceiling']:.3f}."
         )
     return told
@@ -108,11 +107,12 @@ def compared(results: Mapping[str, Any]) -> list[str]:
             told.append(f"The next is {known[1][0]}: {_spread(known[1][1])} {unit}.")
         if best.get("random_curve"):
             told.append(
-                f"Random search with as many truths is expected to have {number(best['random_curve'][-1])} {unit}."
+                f"Random search with the same query budget is expected to have {number(best['random_curve'][-1])} "
+                f"{unit}."
             )
         noise = best["benchmark"].get("noise")
         if noise is not None:
-            told.append(f"One training varies by a standard deviation of {number(noise)} {unit}.")
+            told.append(f"Trainings of one architecture differ by a standard deviation of {number(noise)} {unit}.")
     return told
 
 

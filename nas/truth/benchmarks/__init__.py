@@ -43,7 +43,7 @@ for _benchmark in (NasBenchNLP, NasBenchNLPWikiText2, FlexiBERT, MiniRNN, MiniBE
 
 
 def automatic(space: Space[Any], data_dir: Path | str | None, trains: bool) -> str:
-    """Returns what ``benchmark=auto`` means: of the space's benchmarks the first that is at hand, or, where what it
+    """Returns what ``benchmark=auto`` means: of the space's benchmarks the first that is available, or, where what it
     lacks is to be trained, the first that training extends; where there is none of the kind, the first of all.
 
     Args:
@@ -82,5 +82,5 @@ def get(
     if "space" not in parameters(factory):
         return construct(factory, owner, options, folder)
     if space is None:
-        raise ZeronasError(f"Benchmark '{name}' is of the space that is searched, so it needs to be told which.")
+        raise ZeronasError(f"Benchmark '{name}' belongs to the space that is searched, so that space must be given.")
     return construct(factory, owner, options, folder, spaces.get(space) if isinstance(space, str) else space)

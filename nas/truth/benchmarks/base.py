@@ -234,7 +234,7 @@ class Benchmark(ABC):
         at = max((share for share in self.shares if share <= fidelity + 1e-9), default=None)
         if at is None:
             raise ZeronasError(
-                f"Benchmark '{self.name}' knows no value after a share of {fidelity:g} of a training; "
+                f"Benchmark '{self.name}' has no value after a share of {fidelity:g} of a training; "
                 f"the smallest share is {self.shares[0]:g}."
             )
         return at
@@ -322,7 +322,9 @@ class Benchmark(ABC):
             ZeronasError: the value is not finite.
         """
         if not math.isfinite(value):
-            raise ZeronasError(f"The value {value} has no standing in benchmark '{self.name}'; a finite one is needed.")
+            raise ZeronasError(
+                f"The value {value} cannot be ranked in benchmark '{self.name}'; a finite one is needed."
+            )
         means, runs = self._sorted
         signed, mine = self.sign * value, self.sign * (value if own is None else own)
         better = len(means) - int(np.searchsorted(means, signed, side="right")) - (member and mine > signed)

@@ -102,7 +102,7 @@ def _bert_counts(folder: Path | None) -> tuple[int, list[str], str]:
     benchmark = FlexiBERT(folder)
     wrong = []
     for row in benchmark.rows:
-        counted = count(row.config, reading="released").parameters
+        counted = count(row.config, reading="scored").parameters
         published = benchmark.metrics.get(row.id, {}).get(PARAMETERS_COLUMN)
         if counted != published:
             wrong.append(f"id {row.id} has {published} parameters, counted {counted}")

@@ -1,4 +1,4 @@
-"""What trainings are under way: a small file for each beside the journal of trainings, which any process may read.
+"""Trainings in progress: a small file for each beside the journal of trainings, which any process may read.
 
 A training writes its own at most once a second, and removes it in the end. One that was killed leaves it; it counts no
 more when it was not written to for a while.

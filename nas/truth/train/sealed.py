@@ -1,4 +1,4 @@
-"""Files of weights that know when they are damaged: torch's own format, with the SHA-256 of what stands before it.
+"""Files of weights whose damage is detected: torch's own format, followed by the SHA-256 of the content.
 
 torch writes a zip archive and does not check the checksums in it, so one flipped byte is another weight. The SHA-256 of
 the file is kept where zip keeps a comment, at its very end: ``torch.load`` reads such a file as any other.

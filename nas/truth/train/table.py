@@ -271,7 +271,7 @@ def _record(wanted: _Wanted) -> Record:
     text = load(wanted.corpus, job.protocol.vocabulary)
     if text.fingerprint != wanted.fingerprint:
         raise ZeronasError(
-            f"A worker's corpus is another text than that of the machine that asks (fingerprint "
+            f"The text on a worker differs from the text on the machine of the command (fingerprint "
             f"{text.fingerprint[:12]}, there {wanted.fingerprint[:12]}); install the same versions on all nodes."
         )
     begun = time.process_time()
