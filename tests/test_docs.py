@@ -42,6 +42,7 @@ from nas.settings import (
     SearchSettings,
     SharedSettings,
     TrainSettings,
+    WatchSettings,
     make,
     read,
 )
@@ -61,6 +62,7 @@ KINDS: dict[str, Any] = {
     "train": TrainSettings,
     "compare": CompareSettings,
     "report": PageSettings,
+    "watch": WatchSettings,
     "export-study": ExportSettings,
     "reduce": ReduceSettings,
     "evolve-proxy": EvolveSettings,
@@ -223,7 +225,7 @@ def check_composed(name: str, words: list[str], composed: Any) -> None:
     check_launcher(launcher)
     settings = open_mappings([word for word in given if "=" in word])
     paths = [word for word in given if "=" not in word]
-    assert not paths or name in ("compare", "report", "export", "export-study"), paths
+    assert not paths or name in ("compare", "report", "watch", "export", "export-study"), paths
     assert "-m" in words or not any(sweep for sweep in map(values, settings) if len(sweep) > 1)
     for chosen in itertools.zip_longest(*map(values, settings)):
         overrides = [one if one is not None else values(word)[0] for one, word in zip(chosen, settings, strict=True)]

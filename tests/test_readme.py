@@ -456,6 +456,31 @@ def test_what_a_million_draws_take_and_what_stands_beside() -> None:
     assert million["draws"] == million["scored_this_session"] == 1_000_000 and million["same_table"]
     hardships = read(SCALE / "hardships.json")
     assert len(hardships) == 6 and all(one["right"] for name, one in hardships.items() if name != "versions")
+    nodes = read(SCALE / "nodes.json")
+    lost = {name: one["right"] for name, one in nodes.items() if isinstance(one, dict) and name != "versions"}
+    assert lost == {"search": True, "trainings": True} and nodes["nodes"] == 3
+    assert "Of three nodes one was killed, once during a search and once during trainings:" in TEXT
+
+
+def test_what_bad_inputs_and_kills_do() -> None:
+    found = read(FAULTS)
+    inputs, kills = found["inputs"].values(), found["kills"].values()
+    assert not sum(one["traceback"] + one["hang"] + one["lost"] for one in inputs)
+    assert sum(one["same"] for one in kills) == sum(one["runs"] for one in kills) == sum(one["killed"] for one in kills)
+    assert (
+        f"Of {sum(one['inputs'] for one in inputs):,} generated bad inputs none ends in a traceback or hangs, and "
+        f"{sum(one['runs'] for one in kills)} runs of {NUMBERS[len(kills)]} kinds that were killed and continued have "
+        "the results of undisturbed ones" in TEXT
+    )
+
+
+def test_how_large_a_page_is() -> None:
+    rows = read(SCALE / "page.json")["rows"]
+    assert rows["on_the_page"] == rows["evaluations"]
+    assert (
+        f"A page of {rows['evaluations']:,} evaluations shows every one of them and has {rows['bytes'] / 1e6:.1f} MB."
+        in TEXT
+    )
 
 
 def test_the_pilots_figures() -> None:
