@@ -91,7 +91,8 @@ def find(
     """Returns the place in ``rated`` of the architecture that a search found, and by what it was chosen.
 
     With whole truths asked for it is the one with the best among them; with truths at shares of the protocol only, the
-    best of those at the largest share; else the best by its scores.
+    best of those at the largest share; else the best by its scores, and where truths were asked for, the reason tells
+    that their trainings failed.
 
     Args:
         sign: +1 where higher values are better, else -1.
@@ -115,10 +116,14 @@ def find(
             places[max(early, key=lambda key: early[key])],
             f"best of the {len(early)} trained to a share of {share:g}, none was trained to the end",
         )
+    failed = ""
+    if asked and all(one.reason for one in asked):
+        trainings = "the training" if len(asked) == 1 else f"all {len(asked)} trainings"
+        failed = f"; {trainings} asked for failed"
     if preferred is not None:
-        return preferred
+        return preferred[0], f"{preferred[1]}{failed}"
     valid = [(one.fitness, -i) for i, one in enumerate(rated) if one.fitness is not None]
-    return (-max(valid)[1], f"best {fitness}") if valid else (None, "no architecture has a score")
+    return (-max(valid)[1], f"best {fitness}{failed}") if valid else (None, "no architecture has a score")
 
 
 def regrets(

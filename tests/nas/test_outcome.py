@@ -39,7 +39,8 @@ def test_the_find_is_the_best_truth_or_else_the_best_score(table: MiniTable) -> 
     assert find(rows, asked, table.sign, "p") == (best, "best truth of the 3 verified")
     assert find(rows, asked[1:], table.sign, "p")[1] == "best truth of the 2 asked for"  # chosen by something else
     diverged = [Asked(entries[0].architecture, 0.0, None, "diverged")]
-    assert find(rows, diverged, table.sign, "p") == (3, "best p")
+    assert find(rows, diverged, table.sign, "p") == (3, "best p; the training asked for failed")
+    assert find(rows, 2 * diverged, table.sign, "p", (1, "x")) == (1, "x; all 2 trainings asked for failed")
     assert find([row._replace(fitness=None) for row in rows], [], table.sign, "p")[0] is None
 
 
