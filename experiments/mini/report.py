@@ -26,6 +26,7 @@ from nas import judge
 from nas.core.files import number, write_text
 from nas.judge.noise import Noise
 from nas.judge.outcome import best_reachable
+from nas.report import plots
 from nas.report.rank import ordered
 from nas.report.render import render
 from nas.report.tables import estimate, failures, mean_and_error
@@ -36,9 +37,9 @@ from spaces.rnn.growth import GROWTHS, growth
 
 __all__ = ["RESULTS", "WANTED", "context", "highest_tau", "main", "read_data", "report"]
 
-#: what ``reduction=stable`` allows
 #: tau with NAS-Bench-NLP from which on a protocol is worth a table of its own
 WANTED = 0.45
+#: what ``reduction=stable`` allows
 _STABLE = ("bounded", "linear")
 _SIZES = ("depth", "width", "flops")
 
@@ -257,6 +258,33 @@ def _pilot(data: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
+def draw_pilot(data: Mapping[str, Any]) -> None:
+    """Draws each protocol's tau with NAS-Bench-NLP against the share of its updates, beside what was wanted."""
+    figure, axes = plots.subplots(width=8.0)
+    ax = axes[0, 0]
+    for i, (name, one) in enumerate(data["protocols"].items()):
+        taus = one["tau by updates"]
+        last = max(int(step) for step in taus)
+        x = [int(step) / last for step in taus]
+        line = "-" if i < len(plots.COLOURS) else "--"
+        ax.plot(
+            x,
+            list(taus.values()),
+            line,
+            marker="o",
+            markersize=4,
+            color=plots.COLOURS[i % len(plots.COLOURS)],
+            label=name,
+        )
+    ax.axhline(WANTED, color="grey", linestyle=":", label="wanted for a second table")
+    ax.set_xlabel("share of the protocol's updates")
+    ax.set_ylabel("Kendall's tau with NAS-Bench-NLP")
+    ax.set_title(f"{len(data['cells'])} cells under each protocol, one training each", fontsize=11)
+    ax.set_xlim(0, 1.02)
+    ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    plots.save(figure, RESULTS / "pilot.png")
+
+
 def _best() -> dict[str, Any]:
     """The best cell of mini_rnn, and how far behind it the best is that a search of drawn cells can return."""
     table, space = benchmarks.get("mini_rnn"), spaces.get("rnn").reduce({"state_growth": list(_STABLE)})
@@ -275,8 +303,9 @@ def main() -> None:
     """Ranks, unless only "render" is asked for, and writes the report."""
     if named(("rank", "render"), "part") != ["render"]:
         rank_tables()
-    path = RESULTS / "report.md"
-    write_text(path, report(read_data()))
+    path, data = RESULTS / "report.md", read_data()
+    draw_pilot(data["pilot"])
+    write_text(path, report(data))
     print(f"report: {path}")
 
 
