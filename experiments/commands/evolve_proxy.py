@@ -135,7 +135,7 @@ def _evolved(
     grammar = Grammar.of(settings.probe.gives, given.chain, given.longest)
     columns: dict[str, Proxy] = {column.text: Expression(column.text) for column in grammar.columns}
     progress = Progress(len(design))
-    with Evaluator(_task(settings, settings.space, columns), settings.executor) as evaluator, progress:
+    with Evaluator(_scorer(settings, settings.space, columns), settings.executor) as evaluator, progress:
         rows = measured(evaluator, [m.architecture for m in design], folder / "statistics", run, progress)
     table = dict(zip(columns, rows.T.copy(), strict=True))
     found = []
@@ -178,7 +178,7 @@ def _tables(settings: Settings[EvolveSettings], benchmark: Benchmark) -> list[tu
     return found
 
 
-def _task(settings: Settings[EvolveSettings], space: Space[Any], wanted: Mapping[str, Proxy]) -> Scorer:
+def _scorer(settings: Settings[EvolveSettings], space: Space[Any], wanted: Mapping[str, Proxy]) -> Scorer:
     return Scorer(space, settings.probe, wanted, settings.seed, settings.given.device, settings.given.executor.timeout)
 
 
@@ -194,7 +194,7 @@ def _scored(
 ) -> Scored:
     wanted = {**baselines, **{text: Expression(text) for text in formulas}}
     progress = Progress(len(members))
-    with Evaluator(_task(settings, space, wanted), settings.executor) as evaluator, progress:
+    with Evaluator(_scorer(settings, space, wanted), settings.executor) as evaluator, progress:
         trials = [Trial(member.architecture) for member in members]
         evaluations = answered(trials, {PROXIES: evaluator}, journal, progress)
     scores = {label: [evaluation.scores[label].value for evaluation in evaluations] for label in wanted}

@@ -34,6 +34,7 @@ class Truths:
         asked: how many were, whatever they cost.
         failures: trainings that diverged.
         best: share of the training after which it was taken, and value; a whole training is before a part of one.
+        best_key: of the architecture with the best.
     """
 
     total: float
@@ -43,6 +44,7 @@ class Truths:
     asked: int = 0
     failures: int = 0
     best: tuple[float, float] | None = None
+    best_key: str = ""
     _reached: dict[str, float] = field(default_factory=dict)
     _computed: float = 0.0
     _began: float | None = None
@@ -69,18 +71,24 @@ class Truths:
         if value is None:
             self.failures += 1
         elif self.best is None or (fidelity, value) > self.best:
-            self.best = fidelity, value
+            self.best, self.best_key = (fidelity, value), key
+
+    def counted(self, keyed: bool = False) -> list[str]:
+        """The parts of the line but the time left; ``keyed``: with the key of the best."""
+        of = f"/{self.total:g}" if self.total else ""
+        parts = [f"{self.spent:g}{of} truths"]
+        if self.asked != self.spent:
+            parts = [f"{self.spent:.4g}{of} trainings ({self.asked:,} asked)"]
+        if self.best is not None:
+            share, value = self.best
+            after = (f" at {share:g}" if share < 1 else "") + (f" ({self.best_key})" if keyed else "")
+            parts.append(f"best {self.sign * value:.6g} {self.unit}".rstrip() + after)
+        return [*parts, f"{self.failures:,} failed"]
 
     @property
     def text(self) -> str:
         """The line."""
-        parts = [f"{self.spent:g}/{self.total:g} truths"]
-        if self.asked != self.spent:
-            parts = [f"{self.spent:.4g}/{self.total:g} trainings ({self.asked} asked)"]
-        if self.best is not None:
-            share, value = self.best
-            parts.append(f"best {self.sign * value:.6g} {self.unit}".rstrip() + (f" at {share:g}" if share < 1 else ""))
-        parts.append(f"{self.failures} failed")
+        parts = self.counted()
         if self._computed and self._began is not None and self.spent < self.total:
             parts.append(f"{span((self.total - self.spent) * (self._last - self._began) / self._computed)} left")
         return "  ".join(parts)

@@ -138,55 +138,43 @@ def search(
     Raises:
         ZeronasError: as ``answered``, or the searcher asks for what it knows for ever.
     """
-    with progress or Progress(round(budgets.get(PROXIES, 0)), truths=Truths(budgets.get(TRUTH, 0.0))) as shown:
-        return _searched(searcher, measures, journal, budgets, batch, restore, shown)
-
-
-def _searched(
-    searcher: Asking,
-    measures: Mapping[str, Measure],
-    journal: Journal,
-    budgets: Mapping[str, float],
-    batch: int,
-    restore: Callable[[bytes, str], Any] | None,
-    progress: Progress,
-) -> tuple[list[Result], dict[str, float]]:
     left = dict(budgets)
     results: list[Result] = []
     reached: dict[tuple[str, str], float] = {}  # key and measure -> highest fidelity asked so far
     known: dict[str, dict[str, Score]] = {}
     clock: dict[str, float] = {}
     idle, number = 0, 0
-    with no_garbage():
-        while restore is not None and (again := _recalled(searcher, measures, journal, left, batch, number, restore)):
-            for trial, evaluation in again:
-                reached[trial.key, PROXIES] = 1.0
-                known[trial.key] = dict(evaluation.scores)
-            told = [Result(trial, evaluation.scores) for trial, evaluation in again]
-            progress.took_up([_first(evaluation) for _, evaluation in again])
-            left[PROXIES] -= len(told)
+    with progress or Progress(round(budgets.get(PROXIES, 0)), truths=Truths(budgets.get(TRUTH, 0.0))) as shown:
+        with no_garbage():
+            while again := _recalled(searcher, measures, journal, left, batch, number, restore):
+                for trial, evaluation in again:
+                    reached[trial.key, PROXIES] = 1.0
+                    known[trial.key] = dict(evaluation.scores)
+                told = [Result(trial, evaluation.scores) for trial, evaluation in again]
+                shown.took_up([_first(evaluation) for _, evaluation in again])
+                left[PROXIES] -= len(told)
+                results += told
+                searcher.tell(told)
+                number += 1
+        while idle < _IDLE:
+            trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
+            if not trials:
+                return results, clock
+            told = []
+            evaluations = answered(trials, measures, journal, shown, clock, number)
+            number += 1
+            for trial, evaluation in zip(trials, evaluations, strict=True):
+                cost = _cost(trial, reached) if evaluation.known else 0.0
+                if cost:
+                    left[trial.measure] -= cost
+                    reached[trial.key, trial.measure] = trial.fidelity
+                scores = known.setdefault(trial.key, {})
+                scores.update({label: score for label, score in evaluation.scores.items() if label != TRUTH})
+                truth = {label: score for label, score in evaluation.scores.items() if label == TRUTH}
+                told.append(Result(trial, {**scores, **truth}, cost, evaluation.known))
+            idle = 0 if any(result.cost for result in told) else idle + 1
             results += told
             searcher.tell(told)
-            number += 1
-    while idle < _IDLE:
-        trials = _affordable(searcher.ask(batch, dict(left)), left, reached)
-        if not trials:
-            return results, clock
-        told = []
-        evaluations = answered(trials, measures, journal, progress, clock, number)
-        number += 1
-        for trial, evaluation in zip(trials, evaluations, strict=True):
-            cost = _cost(trial, reached) if evaluation.known else 0.0
-            if cost:
-                left[trial.measure] -= cost
-                reached[trial.key, trial.measure] = trial.fidelity
-            scores = known.setdefault(trial.key, {})
-            scores.update({label: score for label, score in evaluation.scores.items() if label != TRUTH})
-            truth = {label: score for label, score in evaluation.scores.items() if label == TRUTH}
-            told.append(Result(trial, {**scores, **truth}, cost, evaluation.known))
-        idle = 0 if any(result.cost for result in told) else idle + 1
-        results += told
-        searcher.tell(told)
     raise ZeronasError(
         f"Searcher '{searcher.name}' proposed nothing new that can be evaluated, {_IDLE} times in a row; "
         "what was computed is kept."
@@ -200,7 +188,7 @@ def _recalled(
     left: Left,
     batch: int,
     number: int,
-    restore: Callable[[bytes, str], Any],
+    restore: Callable[[bytes, str], Any] | None,
 ) -> list[tuple[Trial, Evaluation]]:
     """Returns the trials of a round that the journal holds whole and the searcher takes as asked for, else none.
 
@@ -208,7 +196,7 @@ def _recalled(
     """
     recall = getattr(searcher, "recall", None)
     size = min(batch, int(left.get(PROXIES, 0) + _ROUNDING))
-    if recall is None or PROXIES not in measures or not size:
+    if recall is None or restore is None or PROXIES not in measures or not size:
         return []
     trials, labels = journal.recalled(number, size, restore), measures[PROXIES].labels
     evaluations = [journal.known[trial.id] for trial in trials]

@@ -133,7 +133,6 @@ class _Answers:
         self.damaged = 0
         self._label = ""
         self._best: tuple[float, str] | None = None
-        self._best_truth: tuple[float, float, str] | None = None  # share, value, key
         self._failed = 0
         self._seen: dict[TrialId, tuple[bool, tuple[str, ...]]] = {}  # trial -> has it a first score, and what failed
         self._trained: dict[str, tuple[float, float]] = {}  # key -> share, seconds
@@ -167,8 +166,6 @@ class _Answers:
 
     def _truth(self, evaluation: Evaluation, value: float | None) -> None:
         self.truths.add(evaluation.key, evaluation.fidelity, value, False, 0.0)
-        if value is not None and (self._best_truth is None or (evaluation.fidelity, value) > self._best_truth[:2]):
-            self._best_truth = evaluation.fidelity, value, evaluation.key
         if evaluation.seconds:
             share, seconds = self._trained.get(evaluation.key, (0.0, 0.0))
             self._trained[evaluation.key] = max(share, evaluation.fidelity), max(seconds, evaluation.seconds)
@@ -200,18 +197,11 @@ class _Answers:
 
     def truths_line(self, started: Started | None, wanted: float, ended: bool) -> str:
         """Returns the line of the truths asked."""
-        truths, sign, unit = self.truths, 1, "(higher is better)"
+        truths = self.truths
+        truths.total, truths.unit = wanted, "(higher is better)"
         if started is not None:
-            sign, unit = started.sign, started.unit
-        spent = f"{truths.spent:.4g}{f'/{wanted:g}' if wanted else ''}"
-        parts = [f"{spent} truths"]
-        if truths.asked != truths.spent:
-            parts = [f"{spent} trainings ({truths.asked:,} asked)"]
-        if self._best_truth is not None:
-            share, value, key = self._best_truth
-            after = f" at {share:g}" if share < 1 else ""
-            parts.append(f"best {sign * value:.6g} {unit}".rstrip() + f"{after} ({key})")
-        parts.append(f"{truths.failures:,} failed")
+            truths.sign, truths.unit = started.sign, started.unit
+        parts = truths.counted(keyed=True)
         trained = sum(share for share, _ in self._trained.values())
         if started is not None and trained and wanted > truths.spent and not ended:
             each = sum(seconds for _, seconds in self._trained.values()) / trained
