@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -98,8 +99,7 @@ def space() -> None:
     from spaces.record import Needs
 
     whole = spaces.get("mlp")
-    members = [Mlp(*genes) for genes in np.stack(np.meshgrid(*GENES.values()), -1).reshape(-1, 3).tolist()]
-    members = [Mlp(int(one.depth), int(one.width), one.activation) for one in members]
+    members = [Mlp(*genes) for genes in itertools.product(*GENES.values())]
     assert len({one.key for one in members}) == len(members) == math.prod(map(len, GENES.values()))
     assert all(whole.is_key(one.key) and whole.parse(whole.format(one)) == one for one in members)
     rng = np.random.default_rng(0)
