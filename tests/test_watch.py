@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,19 @@ def test_a_run_is_told_as_it_goes_on(tmp_path: Path, clock: list[float]) -> None
         (folder / "results.json").write_text("{}")
         lines = told(watched)
         assert watched.ended and lines[0].startswith("run: zeronas search, finished; the result is in summary.md")
+        assert lines[1] == "4/10 architectures  best size 9 (d)  1 failed"  # nothing is left to wait for
         assert lines[2] == "2.5/4 trainings (3 asked)  best 4.5 nats/token (a)  1 failed" and len(lines) == 4
+
+
+def test_only_the_fitness_is_told_to_have_failed(tmp_path: Path, clock: list[float]) -> None:
+    with Journal(tmp_path, {}) as journal:
+        one, cell = scored("a", None, "constant units")
+        journal.add(replace(one, scores={**one.scores, "view_size": Score(None, "no states")}), cell)
+        two, cell = scored("b", 2.0)
+        journal.add(replace(two, scores={**two.scores, "view_size": Score(None, "no states")}), cell)
+        started(tmp_path)
+        lines = told(Watched(tmp_path))
+    assert "1 failed" in lines[1] and "failures: 1 size: constant units" in lines
 
 
 def test_the_rate_is_of_the_session_where_nobody_looked_before(tmp_path: Path, clock: list[float]) -> None:

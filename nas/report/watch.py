@@ -82,7 +82,7 @@ class Watched:
         found, started, now = self._answers, self._started, time.time()
         yield f"{self.folder.name or self.folder}: {self._state(now)}"
         wanted = 0.0 if started is None else _amount(started.wanted.get(PROXIES))
-        yield found.scored_line(wanted, self._rate())
+        yield found.scored_line(wanted, None if self.ended else self._rate())
         trainings = 0.0 if started is None else _amount(started.wanted.get(TRUTH))
         if trainings or found.truths.asked:
             yield found.truths_line(started, trainings, self.ended)
@@ -124,7 +124,11 @@ class Watched:
 
 
 class _Answers:
-    """What the journal holds: how many of what, the best, and what failed."""
+    """What the journal holds: how many of what, the best, and what failed.
+
+    An answer has failed where its first score has: the fitness, or the truth. What a gate or a surrogate looks at
+    beside it has no value for most of these either, and is not told.
+    """
 
     def __init__(self) -> None:
         self.scored = 0
@@ -134,7 +138,7 @@ class _Answers:
         self._label = ""
         self._best: tuple[float, str] | None = None
         self._failed = 0
-        self._seen: dict[TrialId, tuple[bool, tuple[str, ...]]] = {}  # trial -> has it a first score, and what failed
+        self._seen: dict[TrialId, str] = {}  # trial -> why it failed, "" where it did not
         self._trained: dict[str, tuple[float, float]] = {}  # key -> share, seconds
         self._counts: deque[tuple[float, int]] = deque()
 
@@ -145,23 +149,22 @@ class _Answers:
         except ValueError:
             self.damaged += 1
             return
-        score = next(iter(evaluation.scores.values()))
-        reasons = tuple(f"{label}: {one.reason}" for label, one in evaluation.scores.items() if one.value is None)
+        label, score = next(iter(evaluation.scores.items()))
+        reason = f"{label}: {score.reason}" if score.value is None else ""
         before = self._seen.get(evaluation.id)  # what failed for want of time or memory is tried again
-        self._seen[evaluation.id] = score.value is not None, reasons
-        self.reasons.update(reasons)
-        if before is not None:
-            self.reasons.subtract(before[1])
+        self._seen[evaluation.id] = reason
+        self.reasons.update([reason] if reason else [])
+        self.reasons.subtract([before] if before else [])
         if evaluation.measure == PROXIES:
             self.scored += before is None
-            self._failed += (score.value is None) - (before is not None and not before[0])
-            self._label = next(iter(evaluation.scores))
+            self._failed += bool(reason) - bool(before)
+            self._label = label
             if score.value is not None and (self._best is None or score.value > self._best[0]):
                 self._best = score.value, evaluation.key
         else:
             if before is not None:
                 self.truths.asked -= 1
-                self.truths.failures -= not before[0]
+                self.truths.failures -= bool(before)
             self._truth(evaluation, score.value)
 
     def _truth(self, evaluation: Evaluation, value: float | None) -> None:
